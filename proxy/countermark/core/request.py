@@ -1,0 +1,29 @@
+"""A request as the edge hands it to the front door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from msgspec import Struct
+
+from countermark.core.target import Target
+
+Address = IPv4Address | IPv6Address
+
+
+class EdgeRequest(Struct, frozen=True, kw_only=True):
+    """What came in, before anything is believed.
+
+    `target` is the raw target, parsed once. `host` is lower-case and without port. `client` is the client's address
+    after trusted hops (IPv4-mapped IPv6 is already IPv4). `headers` has lower-case names; a repeated field is joined
+    by ", ". `received` is wall time in seconds since the epoch.
+    """
+
+    id: str
+    method: str
+    target: Target
+    host: str
+    client: Address
+    headers: Mapping[str, str]
+    received: float

@@ -1,0 +1,1 @@
+"""The data plane: one stage a file, from a request to an answer."""

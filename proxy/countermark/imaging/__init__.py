@@ -1,0 +1,1 @@
+"""What shall become of a picture, decided without touching one: operations, URL syntaxes, geometry, formats, plan."""

@@ -1,0 +1,1 @@
+"""Keys: the keyring, its states and dates."""

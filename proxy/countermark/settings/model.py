@@ -1,0 +1,177 @@
+"""Every setting, declared once: type, default and sentence. `load.py` reads and checks them.
+
+Sizes are bytes and take "256MiB"; durations are seconds and take "500ms", "10s", "5m", "7d".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Size = Annotated[int, Meta(ge=0, extra={"unit": "size"})]
+Duration = Annotated[float, Meta(ge=0, extra={"unit": "duration"})]
+Secret = Annotated[str, Meta(extra={"secret": True})]
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the gateway listens, and what it bears from its clients."""
+
+    listen: Annotated[str, Meta(description="Public address, HOST:PORT.")] = "0.0.0.0:8080"
+    admin: Annotated[str, Meta(description="Address of metrics and the admin API. Keep it private.")] = "127.0.0.1:8081"
+    workers: Annotated[
+        int | Literal["auto"], Meta(description="Worker processes. auto: one for each core, four at most.")
+    ] = "auto"
+    trusted_proxies: Annotated[
+        tuple[str, ...], Meta(description="Networks whose X-Forwarded-For is believed, read from right to left.")
+    ] = ()
+    header_timeout: Annotated[Duration, Meta(description="A request's header must be whole within this time.")] = 5.0
+    keepalive_timeout: Annotated[Duration, Meta(description="An idle connection is kept this long.")] = 60.0
+    write_timeout: Annotated[
+        Duration, Meta(description="A client that takes nothing of its answer for this long is cut off.")
+    ] = 15.0
+    drain_timeout: Annotated[
+        Duration, Meta(description="At SIGTERM and reload, requests in flight have this long to end.")
+    ] = 30.0
+    max_connections: Annotated[
+        int | Literal["auto"],
+        Meta(description="Open connections a worker. auto: three quarters of its file descriptors."),
+    ] = "auto"
+    max_connections_per_peer: Annotated[
+        int, Meta(ge=1, description="Connections of one peer address that have not sent a whole request yet.")
+    ] = 64
+
+
+class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where finished pictures are kept."""
+
+    memory: Annotated[Size, Meta(description="Renditions in each worker's memory; 0 turns it off.")] = 256 * 2**20
+    disk: Annotated[str, Meta(description="Folder shared by the workers; empty turns it off.")] = ""
+    disk_size: Annotated[Size, Meta(description="Upper bound of that folder.")] = 10 * 2**30
+    max_entry: Annotated[Size, Meta(description="A larger answer is streamed and not kept.")] = 16 * 2**20
+    revalidate: Annotated[
+        Duration, Meta(description="After this time a kept picture is compared with its original before it is served.")
+    ] = 60.0
+
+
+class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The child processes that decode, and the bounds on what they are given."""
+
+    children: Annotated[
+        int | Literal["auto"], Meta(description="Render children of each worker. auto: one for each core.")
+    ] = "auto"
+    deadline: Annotated[Duration, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
+    queue_delay: Annotated[
+        Duration, Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503.")
+    ] = 0.05
+    max_pixels: Annotated[int, Meta(ge=1, description="Pixels of one frame of an original.")] = 100_000_000
+    max_side: Annotated[int, Meta(ge=1, description="Pixels of an original's longer side.")] = 32_767
+    max_frames: Annotated[int, Meta(ge=1, description="Frames of an animation.")] = 500
+    max_memory: Annotated[Size, Meta(description="Predicted peak memory of one render.")] = 512 * 2**20
+    max_output_side: Annotated[int, Meta(ge=1, description="Pixels of a result's longer side.")] = 8_192
+    parcels: Annotated[Size, Meta(description="Originals held in memory at once, in each worker.")] = 512 * 2**20
+    quality: Annotated[
+        dict[str, int], Meta(description="Default quality of jpeg, webp and avif.")
+    ] = field(default_factory=lambda: {"jpeg": 80, "webp": 78, "avif": 55})
+    formats: Annotated[
+        tuple[Literal["avif", "webp"], ...], Meta(description="What fm=auto may choose, best first.")
+    ] = ("avif", "webp")
+    unsafe_waive_sandbox: Annotated[
+        tuple[Literal["landlock", "seccomp", "namespaces", "rlimits"], ...],
+        Meta(description="Parts of the sandbox that this machine may lack. Without a waiver the gateway does not start."),
+    ] = ()
+
+
+class OriginSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A private store of originals."""
+
+    url: Annotated[str, Meta(description="file:, http:, https: or s3: address; the object's key is appended.")]
+    connect_timeout: Annotated[Duration, Meta(description="To reach the origin.")] = 2.0
+    read_timeout: Annotated[Duration, Meta(description="Between two chunks.")] = 10.0
+    total_timeout: Annotated[Duration, Meta(description="For one original to be rendered; streams are not bound by it.")] = 30.0
+    max_bytes: Annotated[Size, Meta(description="A larger original is not rendered (413).")] = 64 * 2**20
+    max_stream_bytes: Annotated[Size, Meta(description="A larger original is not streamed either.")] = 8 * 2**30
+    connections: Annotated[int, Meta(ge=1, description="Connections at once, in each worker.")] = 64
+    redirects: Annotated[int, Meta(ge=0, le=10, description="Redirects followed; each target is checked again.")] = 0
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks that this origin may have though they are not public, such as 10.0.0.0/8."),
+    ] = ()
+    headers: Annotated[
+        dict[str, Secret], Meta(description="Sent to the origin and nowhere else, such as Authorization.")
+    ] = field(default_factory=dict)
+    endpoint: Annotated[str, Meta(description="s3: another endpoint than Amazon's, with scheme.")] = ""
+    access_key_id: Annotated[Secret, Meta(description="s3: static key; empty takes the environment's chain.")] = ""
+    secret_access_key: Annotated[Secret, Meta(description="s3: its secret.")] = ""
+
+
+class MatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which requests belong to a site."""
+
+    host: Annotated[str, Meta(description="Host name, or * for any.")] = "*"
+    prefix: Annotated[str, Meta(description="Path prefix; it is not part of the object's key.")] = "/"
+
+
+class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One public front of one origin."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$", description="Stable name; a metrics label.")]
+    origin: Annotated[str, Meta(description="Name of its origin.")]
+    match: Annotated[MatchSettings, Meta(description="Host and prefix.")] = MatchSettings()
+    accept: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Signature dialects. The request never chooses among hosts.")
+    ] = ("native",)
+    audience: Annotated[str, Meta(description="Signed into native URLs. Empty: the site's name.")] = ""
+    watermark: Annotated[str, Meta(description="Name of the watermark on everything this site shows.")] = ""
+    presets_only: Annotated[bool, Meta(description="Refuse operations that are not those of a preset.")] = False
+    max_age: Annotated[
+        Duration, Meta(description="Longest freshness for caches downstream; never beyond the signature's life.")
+    ] = 3600.0
+    shared_caches: Annotated[
+        bool, Meta(description="Whether a CDN may keep answers. False: Cache-Control private.")
+    ] = False
+    keycdn_ip: Annotated[
+        bool, Meta(description="keycdn_access: the token holds the client's address.")
+    ] = False
+
+
+class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A visible mark."""
+
+    image: Annotated[str, Meta(description="PNG, WebP or JPEG file.")]
+    opacity: Annotated[float, Meta(gt=0, le=1, description="Strength.")] = 0.5
+    position: Annotated[
+        Literal["center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"],
+        Meta(description="Where it stands."),
+    ] = "southeast"
+    scale: Annotated[float, Meta(gt=0, le=1, description="Its width as a share of the picture's.")] = 0.2
+    margin: Annotated[float, Meta(ge=0, le=0.5, description="Distance from the edges, as a share of the width.")] = 0.02
+    tile: Annotated[bool, Meta(description="Repeated over the whole picture.")] = False
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written to standard error."""
+
+    format: Annotated[Literal["json", "console", "auto"], Meta(description="auto: console on a terminal.")] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level written.")] = "info"
+    requests: Annotated[bool, Meta(description="One line a request.")] = True
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    server: Annotated[ServerSettings, Meta(description="Listening.")] = ServerSettings()
+    keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
+    cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
+    render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
+    origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(
+        default_factory=dict
+    )
+    sites: Annotated[tuple[SiteSettings, ...], Meta(description="Public fronts; the longest prefix wins.")] = ()
+    presets: Annotated[
+        dict[str, str], Meta(description="Named operations, written as a query: card: w=400&h=300&fit=cover.")
+    ] = field(default_factory=dict)
+    watermarks: Annotated[dict[str, WatermarkSettings], Meta(description="Visible marks by name.")] = field(
+        default_factory=dict
+    )
+    log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()

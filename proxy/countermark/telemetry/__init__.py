@@ -1,0 +1,1 @@
+"""What is told of a request: metrics and log, made of one event."""

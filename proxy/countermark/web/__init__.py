@@ -1,0 +1,1 @@
+"""aiohttp in and out: the only room that knows HTTP objects."""
