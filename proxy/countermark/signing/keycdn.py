@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from ipaddress import ip_network
 
 from countermark.core.encoding import base64url, read_base64url
@@ -117,7 +117,7 @@ class KeyCDNAccess:
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
         target = request.target
         pairs = {pair.name: pair for pair in target.pairs}
-        if "token" not in pairs or _belongs_to_image(pairs.keys(), realm):
+        if "token" not in pairs or _belongs_to_image(set(pairs), realm):
             return None
         # Only the path is hashed: an operation beside it would be anybody's choice.
         _refuse_unknown(pairs.keys() - self.reserved)
@@ -157,11 +157,11 @@ def _same(hashed: bytes, presented: Presented, key: Key) -> bool:
     return hmac.compare_digest(hashlib.md5(hashed, usedforsecurity=False).digest(), presented.signature)
 
 
-def _belongs_to_access(names: Set[str], realm: Realm) -> bool:
+def _belongs_to_access(names: set[str], realm: Realm) -> bool:
     return "expire" in names and "keycdn_access" in realm.dialects
 
 
-def _belongs_to_image(names: Set[str], realm: Realm) -> bool:
+def _belongs_to_image(names: set[str], realm: Realm) -> bool:
     return "expire" not in names and "keycdn_image" in realm.dialects
 
 

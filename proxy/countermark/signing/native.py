@@ -50,6 +50,7 @@ _LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
 _BYTE = r"(?:[A-Za-z0-9._~-]++|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F]))"
 _CANONICAL = re.compile(rf"{_BYTE}++={_BYTE}*+(?:&{_BYTE}++={_BYTE}*+)*+")
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FOREIGN = re.compile(r"%|^::ffff:")
 _TRANSFORM_HASH = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 _LENGTHS = {"hmac-sha256": 32, "ed25519": 64}
@@ -158,7 +159,7 @@ def _network(text: str) -> Network:
     except ValueError:
         network = None
     # Only the canonical text: no host bits, no zone, no leading zeros, no IPv4 dressed as IPv6.
-    if network is None or text not in (str(network), str(network.network_address)) or text.startswith("::ffff:"):
+    if network is None or text not in (str(network), str(network.network_address)) or _FOREIGN.search(text):
         raise ParameterInvalid("ip must be an address or a network in its usual short form, such as 203.0.113.0/24.")
     return network
 
