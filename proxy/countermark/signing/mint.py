@@ -17,7 +17,7 @@ from countermark.core.grant import Network
 from countermark.core.request import Address
 from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
-from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage, token
+from countermark.signing.keycdn import KeyCDNImage, token
 from countermark.signing.native import Native, message
 
 
