@@ -15,6 +15,7 @@ sign) for Ed25519. Every scalar is read as the text that stands there: no key id
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -38,6 +39,7 @@ _FIELDS = frozenset(
     | {"not_before", "not_after", "max_life"}
 )
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PLAIN_TEXT = re.compile(rb"[ -~]+")
 _NAME = re.compile(r"[a-z_]{1,24}")
 _SITE = re.compile(r"\*|[a-z0-9][a-z0-9_-]{0,62}")
 _LIFE = re.compile(r"([1-9][0-9]{0,8})([smhd])")
@@ -73,6 +75,9 @@ def render(key: Key) -> str:
         lines.append(f"  public: {base64url(key.material)}")
         if key.private:
             lines.append(f"  private: {base64url(key.private)}  # only whoever signs needs this line")
+    elif key.algorithm == "md5" and _PLAIN_TEXT.fullmatch(key.material):
+        # A JSON string is a YAML string too, whatever stands in it.
+        lines.append(f"  text_secret: {json.dumps(key.material.decode())}")
     else:
         lines.append(f"  secret: {base64url(key.material)}")
     if key.sites != ("*",):
