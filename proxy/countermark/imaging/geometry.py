@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from countermark.core.errors import ParameterInvalid
 from countermark.imaging.operations import Mark, Operations, Region
+from countermark.imaging.turn import Turn, asked_turn, exif_turn, region_before, then, turned_size
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,37 @@ class Layout(Struct, frozen=True, kw_only=True):
         if self.crop is not None:
             return self.crop.width, self.crop.height
         return self.width, self.height
+
+
+class Course(Struct, frozen=True, kw_only=True):
+    """The way from the stored picture to the rendition: cut `region` (in stored pixels), resize, turn, then the layout.
+
+    The layout speaks of the turned picture. Resizing comes before the turn, because it can then be done while the
+    stored rows stream by; only the small picture is turned.
+    """
+
+    region: Region | None
+    turn: Turn
+    layout: Layout
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """What the stored region is resized to, before the turn."""
+        return turned_size(self.layout.width, self.layout.height, self.turn)
+
+
+def chart(width: int, height: int, orientation: int, operations: Operations) -> Course:
+    """The course for a stored picture of this size with this EXIF orientation (1..8)."""
+    upright = exif_turn(orientation if operations.orient else 1)
+    kept_width, kept_height = turned_size(width, height, upright)
+    stored: Region | None = None
+    if operations.region is not None:
+        region = clip(operations.region, kept_width, kept_height)
+        stored = region_before(region, width, height, upright)
+        kept_width, kept_height = region.width, region.height
+    asked = asked_turn(operations)
+    layout = lay_out(*turned_size(kept_width, kept_height, asked), operations)
+    return Course(region=stored, turn=then(upright, asked), layout=layout)
 
 
 def lay_out(width: int, height: int, operations: Operations) -> Layout:

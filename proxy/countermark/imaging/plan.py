@@ -41,12 +41,14 @@ class Plan(Struct, frozen=True, kw_only=True):
 class PlanRules(Struct, frozen=True, kw_only=True):
     """What a site makes of every request, whatever its URL says.
 
-    formats is what format auto may choose, best first; qualities are the defaults of jpeg, webp and avif.
+    formats is what format auto may choose, best first; qualities are the defaults of jpeg, webp and avif; mark_digest
+    names the version of the mark's image (any text that changes with its bytes), so that a new image gets new keys.
     """
 
     presets: Mapping[str, Preset] = {}
     presets_only: bool = False
     mark: Mark | None = None
+    mark_digest: str = ""
     formats: tuple[Format, ...] = ("avif", "webp")
     qualities: dict[str, int] = {}
     limits: Limits = Limits()
@@ -87,7 +89,7 @@ def make_plan(
         qualities=rules.qualities,
         limits=rules.limits,
     )
-    key = _key(origin, object_key, recipe)
+    key = _key(origin, object_key, recipe, rules.mark_digest)
     return Plan(origin=origin, object_key=object_key, recipe=recipe, key=key, vary_accept=negotiated)
 
 
@@ -113,11 +115,11 @@ def _check_box(operations: Operations, largest: int) -> None:
         )
 
 
-def _key(origin: str, object_key: str, recipe: Recipe | None) -> bytes:
+def _key(origin: str, object_key: str, recipe: Recipe | None, mark_digest: str = "") -> bytes:
     """JSON keeps the parts apart whatever they contain. How long a render may take does not change its result."""
     if recipe is None:
         return sha256(_ENCODER.encode((_EDITION, origin, object_key))).digest()
     limits = recipe.limits
     bounds = (limits.pixels, limits.side, limits.frames, limits.memory, limits.output_side)
-    parts = (origin, object_key, recipe.operations, recipe.accepts, recipe.mark, recipe.qualities, bounds)
-    return sha256(_ENCODER.encode((_EDITION, *parts))).digest()
+    made_of = (recipe.operations, recipe.accepts, recipe.mark, mark_digest, recipe.qualities, bounds)
+    return sha256(_ENCODER.encode((_EDITION, origin, object_key, *made_of))).digest()
