@@ -112,9 +112,7 @@ def mark_place(width: int, height: int, mark_width: int, mark_height: int, mark:
     """
     margin = min(round(mark.margin * width), (width - 1) // 2, (height - 1) // 2)
     wanted = max(1, round(mark.scale * width))
-    inner_width, inner_height = _contain(
-        mark_width, mark_height, min(wanted, width - 2 * margin), height - 2 * margin
-    )
+    inner_width, inner_height = _contain(mark_width, mark_height, min(wanted, width - 2 * margin), height - 2 * margin)
     left, top = _compass(width - inner_width - 2 * margin, height - inner_height - 2 * margin, mark.position)
     return Region(left + margin, top + margin, inner_width, inner_height)
 

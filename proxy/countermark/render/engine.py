@@ -10,12 +10,12 @@ from msgspec import Struct, structs
 from countermark.core.errors import PictureBroken, PictureUnsupported
 from countermark.core.picture import Format
 from countermark.imaging.geometry import Course, chart
-from countermark.imaging.operations import Recipe, Region
+from countermark.imaging.operations import Recipe
 from countermark.imaging.output import output_format
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
-from countermark.render.gate import Header, admit, frames_made, read_header
+from countermark.render.gate import Header, admit, frames_made, load_scale, read_header
 from countermark.render.overlay import Overlays
 from countermark.render.sniff import SNIFF_BYTES, sniff
 from countermark.render.source import Bytes, open_picture
@@ -87,8 +87,9 @@ class Engine:
             course = structs.replace(course, layout=structs.replace(course.layout, crop=place))
             recipe = structs.replace(recipe, operations=structs.replace(recipe.operations, gravity="center"))
         roll = open_picture(stream, header.format, n=-1)
+        # Each is finished in memory before the next one begins: left lazy, all would keep their buffers to the end.
         frames = [
-            self._frame(roll.crop(0, top, header.width, header.height), header, course, recipe, target)
+            self._frame(roll.crop(0, top, header.width, header.height), header, course, recipe, target).copy_memory()
             for top in range(0, roll.height, header.height)
         ]
         stacked = pyvips.Image.arrayjoin(frames, across=1).copy()
@@ -100,16 +101,10 @@ class Engine:
 
 
 def _load(stream: pyvips.Source, opened: pyvips.Image, header: Header, course: Course) -> pyvips.Image:
-    """The first frame, made smaller by its decoder where that does no harm.
-
-    JPEG shrinks by 2, 4 or 8 while it is decoded; a factor of two is left for the resize, which does it better. WebP
-    shrinks to any scale.
-    """
-    region = course.region or Region(0, 0, header.width, header.height)
-    width, height = course.stored_size
-    shrink = min(region.width / width, region.height / height)
-    if header.format == "jpeg" and shrink >= 4:
-        return open_picture(stream, "jpeg", shrink=8 if shrink >= 16 else 4 if shrink >= 8 else 2)
-    if header.format == "webp" and header.frames == 1 and shrink > 2:
-        return open_picture(stream, "webp", scale=2 / shrink)
-    return opened
+    """The first frame, already made smaller by its decoder where it can."""
+    scale = load_scale(header, course)
+    if scale == 1.0:
+        return opened
+    if header.format == "jpeg":
+        return open_picture(stream, "jpeg", shrink=round(1 / scale))
+    return open_picture(stream, header.format, scale=scale)

@@ -6,13 +6,15 @@ JPEG of the same size passes through a few rows.
 
 from __future__ import annotations
 
+import os
+
 import pyvips
 from msgspec import Struct
 
 from countermark.core.errors import PictureTooLarge
 from countermark.core.picture import Format
 from countermark.imaging.geometry import Course
-from countermark.imaging.operations import Recipe
+from countermark.imaging.operations import Recipe, Region
 from countermark.imaging.output import ANIMATED, LARGEST_SIDE
 from countermark.render.scans import samples_per_pixel
 from countermark.render.source import Bytes
@@ -20,8 +22,45 @@ from countermark.render.source import Bytes
 _ROWS = 512
 _DEPTHS = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8}
 
+# Buffers and tables of the smallest render, measured.
+_FIXED = 12 * 2**20
+
 # Bytes that an encoder holds for each pixel of the result, measured; the others work row by row.
-_ENCODER_BYTES: dict[Format, int] = {"webp": 12, "avif": 40, "gif": 12}
+_ENCODER_BYTES: dict[Format, int] = {"webp": 5, "avif": 25, "gif": 12}
+
+
+_OPEN_CLASSES = (
+    "VipsForeignLoadJpegSource",
+    "VipsForeignLoadPngSource",
+    "VipsForeignLoadNsgifSource",
+    "VipsForeignLoadWebpSource",
+    "VipsForeignLoadHeifSource",
+    "VipsForeignLoadTiffSource",
+    "VipsForeignSaveJpegBuffer",
+    "VipsForeignSavePngBuffer",
+    "VipsForeignSaveWebpBuffer",
+    "VipsForeignSaveHeifBuffer",
+    "VipsForeignSaveCgifBuffer",
+)
+
+# Higher than any honest animation's joined frames (500 frames of 16,000 rows), lower than a header can claim.
+_MAX_COORD = 8_000_000
+
+
+def prepare_libvips() -> None:
+    """Make libvips fit for hostile input; called once in each render child, before its first picture.
+
+    Only the named loaders and savers stay open: of those that libvips itself calls trusted, several parse formats
+    that nobody here asks for. Operations are not cached, because no two renders share their input, and each child
+    computes on one thread, because there is one child for each core.
+    """
+    os.environ["VIPS_MAX_COORD"] = str(_MAX_COORD)
+    pyvips.operation_block_set("VipsForeignLoad", True)
+    pyvips.operation_block_set("VipsForeignSave", True)
+    for name in _OPEN_CLASSES:
+        pyvips.operation_block_set(name, False)
+    pyvips.cache_set_max(0)
+    pyvips.concurrency_set(1)
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -66,14 +105,33 @@ def frames_made(header: Header, recipe: Recipe, target: Format) -> int:
     return header.frames if recipe.operations.animated and target in ANIMATED else 1
 
 
+def load_scale(header: Header, course: Course) -> float:
+    """By how much the decoder itself makes the picture smaller: 1/2, 1/4, 1/8 in JPEG, anything in a still WebP.
+
+    A factor of two is left for the resize, which does it better than a decoder.
+    """
+    width, height = course.stored_size
+    kept = course.region or Region(0, 0, header.width, header.height)
+    shrink = min(kept.width / width, kept.height / height)
+    if header.format == "jpeg" and shrink >= 4:
+        return 1 / 8 if shrink >= 16 else 1 / 4 if shrink >= 8 else 1 / 2
+    if header.format == "webp" and header.frames == 1 and shrink > 2:
+        return 2 / shrink
+    return 1.0
+
+
 def predict(header: Header, recipe: Recipe, course: Course, target: Format) -> int:
-    """Peak bytes of this render above an idle child's, within a quarter of the truth where that is large."""
+    """Peak bytes of this render above an idle child's; measured within a quarter where they are many."""
     width, height = course.layout.result
     frames = frames_made(header, recipe, target)
-    # Turning, smart cropping and padding look at the result more than once and hold it, four bytes a pixel.
-    held = width * height * 4 * frames
-    mark = width * height * 8 if recipe.mark is not None else 0
-    return _decoding(header) + held + mark + width * height * _ENCODER_BYTES.get(target, 0)
+    cost = _FIXED + _decoding(header, load_scale(header, course)) + width * height * _ENCODER_BYTES.get(target, 0)
+    if frames > 1:
+        cost += width * height * 4 * frames
+    if course.turn.degrees or recipe.operations.gravity in ("attention", "entropy"):
+        cost += course.layout.width * course.layout.height * 4
+    if recipe.mark is not None:
+        cost += width * height * 4
+    return cost
 
 
 def admit(header: Header, recipe: Recipe, course: Course, target: Format) -> None:
@@ -93,7 +151,7 @@ def _refuse(sentence: str, figure: int, limit: int, unit: str) -> None:
         raise PictureTooLarge(f"{sentence} {figure:,} {unit}; at most {limit:,} are allowed.")
 
 
-def _decoding(header: Header) -> int:
+def _decoding(header: Header, scale: float) -> int:
     pixels = header.width * header.height
     rows = header.width * header.bands * header.depth * min(header.height, _ROWS)
     if header.format == "jpeg" and header.whole:
@@ -101,9 +159,12 @@ def _decoding(header: Header) -> int:
     if header.format == "png" and header.whole:
         return pixels * header.bands * header.depth + rows
     if header.format == "avif":
-        return pixels * 15 * header.depth
-    if header.format in ("webp", "gif"):
-        return pixels * 4 * (3 if header.frames > 1 else 1) + rows
+        return pixels * (15 if header.depth == 1 else 20)
+    if header.format == "webp" and header.frames == 1:
+        # A lossless picture is held whole before it is scaled; what is scaled is held again.
+        return int(pixels * 4 * (1 + scale * scale)) + rows
+    if header.frames > 1:
+        return pixels * 12 + rows
     return rows
 
 

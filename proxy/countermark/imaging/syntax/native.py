@@ -1,12 +1,12 @@
 """The native query syntax: the names that users of image CDNs know.
 
-    w width, h height      1..65535          fit     scale-down contain inside cover fill pad
-    crop                   x,y,w,h           g gravity   compass word or n ne e se s sw w nw c, attention smart entropy fp
-    fp                     x,y each 0..1     fp-x, fp-y  the same, one by one
-    dpr                    0.1..5            rot rotate  0 90 180 270       flip   h v hv        orient  0 1
-    bg                     colour            blur, sharpen sharp  sigma     q quality  1..100
-    fm format              auto jpg jpeg png webp avif gif                  meta   none copyright
-    anim                   0 1
+w width, h height      1..65535          fit     scale-down contain inside cover fill pad
+crop                   x,y,w,h           g gravity   compass word or n ne e se s sw w nw c, attention smart entropy fp
+fp                     x,y each 0..1     fp-x, fp-y  the same, one by one
+dpr                    0.1..5            rot rotate  0 90 180 270       flip   h v hv        orient  0 1
+bg                     colour            blur, sharpen sharp  sigma     q quality  1..100
+fm format              auto jpg jpeg png webp avif gif                  meta   none copyright
+anim                   0 1
 """
 
 from __future__ import annotations
