@@ -51,7 +51,10 @@ class DiskCounts(Struct):
 
 
 class DiskCache:
-    """Reads go to a few threads. Writes go to one thread of each process, so that they never hold up a read."""
+    """Reads go to a few threads. Writes go to one thread of each process, so that they never hold up a read.
+
+    Each process opens its own: a lock that was inherited over a fork would keep nobody out.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.counts = DiskCounts()
@@ -158,7 +161,7 @@ class _Shelf:
     def _write(self, path: Path, head: bytes, body: bytes) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            with self._new.open("wb", opener=_private) as file:
+            with open(self._new, "wb", opener=_private) as file:
                 file.write(head)
                 file.write(body)
             self._new.rename(path)
