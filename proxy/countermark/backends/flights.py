@@ -42,10 +42,12 @@ _PEER_CREDENTIALS = struct.Struct("3i")
 
 
 class SocketFlights:
-    """Flights of one gateway. `instance` is a secret that its worker processes share: without it, names are no guess."""
+    """Flights of one gateway. `instance` is a secret of its worker processes: who lacks it cannot guess a name.
+
+    Make one in each worker, after the fork, and use it in one event loop.
+    """
 
     def __init__(self, instance: str) -> None:
-        self._instance = instance
         self._secret = blake2b(instance.encode()).digest()
         self._shared: dict[bytes, _Shared] = {}
         self._lingering: OrderedDict[bytes, _Station] = OrderedDict()
@@ -53,16 +55,17 @@ class SocketFlights:
     @asynccontextmanager
     async def join(self, key: bytes) -> AsyncGenerator[Flight]:
         shared = self._shared.get(key)
-        leader = False
+        first = shared is None
         if shared is None:
             shared = self._shared[key] = _Shared()
-            leader = await self._elect(key, shared)
         shared.aboard += 1
         try:
+            leader = first and await self._elect(key, shared)
             yield _Seat(self, key, shared, leader)
         finally:
             shared.aboard -= 1
-            if leader or not shared.aboard:
+            outcome_can_come = shared.line is not None or not first
+            if not outcome_can_come or not shared.aboard:
                 self.settle(key, shared, None)
 
     def settle(self, key: bytes, shared: _Shared, outcome: Outcome) -> None:
@@ -98,9 +101,6 @@ class SocketFlights:
                 await asyncio.sleep(_UNREADY_PAUSE)
         except OSError:
             return True
-        except BaseException:
-            self.settle(key, shared, None)
-            raise
         return True
 
     def _serve(self, key: bytes, station: _Station, outcome: Outcome) -> None:
@@ -122,7 +122,7 @@ class SocketFlights:
         station.close()
 
     def _name(self, key: bytes) -> str:
-        return f"\0countermark-{self._instance[:8]}-{blake2b(key, key=self._secret, digest_size=20).hexdigest()}"
+        return f"\0countermark-{blake2b(key, key=self._secret, digest_size=24).hexdigest()}"
 
 
 class _Shared:
