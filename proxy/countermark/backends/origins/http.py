@@ -16,13 +16,13 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
-    TCPConnector,
 )
 from msgspec import Struct
 from yarl import URL
 
-from countermark.backends.origins.addresses import AddressRefused, guarded_sockets, parse_networks
+from countermark.backends.origins.addresses import AddressRefused, parse_networks
 from countermark.backends.origins.key import checked, missing
+from countermark.backends.origins.pool import Pool
 from countermark.core.errors import (
     ConfigurationInvalid,
     CountermarkError,
@@ -279,9 +279,8 @@ async def open_http(name: str, settings: OriginSettings) -> HttpOrigin:
     base = _base_of(name, settings.url)
     allowed = parse_networks(settings.allow_networks, path=f"origins.{name}.allow_networks")
     _check_headers(name, settings.headers)
-    connector = TCPConnector(limit=settings.connections, socket_factory=guarded_sockets(allowed))
     session = ClientSession(
-        connector=connector,
+        connector=Pool(settings.connections, allowed),
         timeout=ClientTimeout(
             total=None,  # streams have no end time; the caller bounds what it fetches whole
             connect=settings.connect_timeout,  # also the wait for a place in the pool

@@ -152,6 +152,8 @@ async def open_s3(name: str, settings: OriginSettings) -> S3Origin:
         config["access_key_id"] = settings.access_key_id
         config["secret_access_key"] = settings.secret_access_key
     if settings.endpoint:
+        if urlsplit(settings.endpoint).scheme not in ("http", "https") or not urlsplit(settings.endpoint).netloc:
+            raise _fault(name, "endpoint", "write it with scheme and host, like https://s3.example.com")
         config["endpoint"] = settings.endpoint
     try:
         store = S3Store(
