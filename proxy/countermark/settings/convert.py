@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from msgspec import NODEFAULT, inspect
 
 from countermark.core.errors import Fault
 from countermark.settings.document import Entries, Items, Node, Place, Scalar
+from countermark.settings.expectation import expectation, unwrapped
 from countermark.settings.units import parse_duration, parse_size
 
 _Number = TypeVar("_Number", int, float)
@@ -23,7 +24,7 @@ class Reading:
     """What was found so far: the faults, and where each path is written.
 
     A faulty value is replaced by its default, or by an empty text where it has none, so that the checks behind this
-    walk can go on; a path that is faulty already gets no second fault.
+    walk can go on; what is faulty already, or stands inside of it, gets no second fault.
     """
 
     def __init__(self) -> None:
@@ -33,16 +34,11 @@ class Reading:
 
     def fault(self, path: str, message: str, place: Place | None = None) -> None:
         """Note a fault, at its own place or at the nearest one known for its path."""
-        if path in self._faulty:
+        if any(above in self._faulty for above in _upwards(path)):
             return
         self._faulty.add(path)
-        where = place or self._nearest(path)
+        where = place or next((self.places[above] for above in _upwards(path) if above in self.places), Place())
         self.faults.append(Fault(path=path, message=message, file=where.file, line=where.line, column=where.column))
-
-    def _nearest(self, path: str) -> Place:
-        while path not in self.places and path:
-            path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return self.places.get(path, Place())
 
 
 class _Rejected(Exception):
@@ -51,8 +47,16 @@ class _Rejected(Exception):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """ "; did you mean 'x'?", or an empty text when nothing known resembles the word."""
-    close = difflib.get_close_matches(word[:100], list(known), n=1)
+    close = difflib.get_close_matches(word[:40], list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """A path and all that it stands in, the innermost first."""
+    while path:
+        yield path
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    yield ""
 
 
 def joined(path: str, name: str) -> str:
@@ -60,15 +64,8 @@ def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
-    """A type without its `Meta`, and the extras of that (`unit`, `secret`)."""
-    if isinstance(kind, inspect.Metadata):
-        return kind.type, kind.extra or {}
-    return kind, {}
-
-
 def convert(node: Node, kind: inspect.Type, path: str, reading: Reading) -> Any:
-    """The value of `node` as `kind`. Faults go to `reading`; a value with a fault comes back as None."""
+    """The value of `node` as `kind`, None where it has a fault; a section comes back whole, with defaults in the gaps."""
     inner, extra = unwrapped(kind)
     reading.places.setdefault(path, node.place)
     if isinstance(inner, inspect.StructType):
@@ -95,7 +92,8 @@ def _shown(node: Scalar) -> str:
 def _struct(node: Node, kind: inspect.StructType, path: str, reading: Reading) -> Any:
     fields = {field.encode_name: field for field in kind.fields}
     if not isinstance(node, Entries):
-        return reading.fault(path, f"should be a mapping with keys such as {', '.join(list(fields)[:3])}", node.place)
+        reading.fault(path, f"should be a mapping with keys such as {', '.join(list(fields)[:3])}", node.place)
+        node = Entries({}, {}, node.place)
     for name in node.nodes.keys() - fields.keys():
         where = node.key_places[name]
         reading.fault(joined(path, name), f"unknown key {name!r}{suggestion(name, fields)}", where)
@@ -148,7 +146,7 @@ def _tuple(node: Node, kind: inspect.VarTupleType, path: str, reading: Reading) 
     if kind.min_length and len(node.nodes) < kind.min_length:
         return reading.fault(path, "should not be an empty list", node.place)
     values = [convert(child, kind.item_type, f"{path}[{index}]", reading) for index, child in enumerate(node.nodes)]
-    return tuple(value for value in values if value is not None)
+    return tuple("" if value is None else value for value in values)
 
 
 def _scalar(node: Scalar, kind: inspect.Type, extra: dict[str, Any]) -> Any:
@@ -230,38 +228,3 @@ def _bounded(value: Any, kind: inspect.IntType | inspect.FloatType) -> Any:
     if not inside:
         raise _Rejected
     return value
-
-
-def expectation(kind: inspect.Type) -> str:
-    """What would be right for a type, as the end of the sentence "should be …"."""
-    inner, extra = unwrapped(kind)
-    if isinstance(inner, inspect.UnionType):
-        return " or ".join(expectation(member) for member in inner.types)
-    if isinstance(inner, inspect.LiteralType):
-        return " or ".join(repr(value) for value in inner.values)
-    if isinstance(inner, inspect.BoolType):
-        return "true or false"
-    if isinstance(inner, inspect.StrType):
-        return f"a text like {inner.pattern}" if inner.pattern else "a text"
-    if isinstance(inner, inspect.IntType | inspect.FloatType):
-        return _measure_expected(inner, extra) + _bounds_expected(inner)
-    if isinstance(inner, inspect.VarTupleType):
-        return "a list"
-    return "a mapping"
-
-
-def _measure_expected(kind: inspect.IntType | inspect.FloatType, extra: dict[str, Any]) -> str:
-    if extra.get("unit") == "size":
-        return "a size such as 256MiB"
-    if extra.get("unit") == "duration":
-        return "a duration such as 500ms, 10s or 7d"
-    return "a whole number" if isinstance(kind, inspect.IntType) else "a number"
-
-
-def _bounds_expected(kind: inspect.IntType | inspect.FloatType) -> str:
-    bounds = [
-        f" {sign} {bound:g}" if isinstance(bound, float) else f" {sign} {bound}"
-        for sign, bound in ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
-        if bound is not None and not (sign == ">=" and bound == 0)
-    ]
-    return " and".join(bounds)

@@ -81,10 +81,10 @@ def _origin(path: str, origin: OriginSettings) -> Iterator[Found]:
         for key, value in s3_only.items():
             if value:
                 yield f"{path}.{key}", "is for s3: origins only"
-    if bool(origin.access_key_id) != bool(origin.secret_access_key):
-        yield path, "access_key_id and secret_access_key are given together or not at all"
     if origin.endpoint and not _is_web(_split(origin.endpoint)):
         yield f"{path}.endpoint", "should be an address with scheme and host, such as https://s3.example.com"
+    if bool(origin.access_key_id) != bool(origin.secret_access_key):
+        yield path, "access_key_id and secret_access_key are given together or not at all"
 
 
 def _split(url: str) -> SplitResult | None:

@@ -7,6 +7,7 @@ are how a small file becomes a large one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -86,10 +87,14 @@ def parse(text: str, *, file: str = "") -> Node:
     """The tree of one YAML document; an empty one is an empty mapping.
 
     Raises ConfigurationInvalid for text that is no YAML, for more than MAX_BYTES bytes, MAX_NODES nodes or MAX_DEPTH
-    levels, for duplicate keys, and for aliases, tags and further documents.
+    levels, for duplicate keys, and for aliases, tags, directives and further
+    documents.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise _invalid(f"larger than {MAX_BYTES // 1024} KiB, which no such file needs", Place(file))
+    directive = re.search(r"^%", text, re.MULTILINE)
+    if directive:
+        raise _invalid("a YAML directive; leave it out", Place(file, text.count("\n", 0, directive.start()) + 1, 1))
     try:
         return _Composer(text, file).document()
     except MarkedYAMLError as error:
@@ -100,7 +105,7 @@ def parse(text: str, *, file: str = "") -> Node:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
         raise _invalid("a control character, which YAML does not allow", Place(file, line, column)) from None
-    except YAMLError:
+    except (YAMLError, ValueError, AssertionError):  # ruamel lets some of Python's own errors through
         raise _invalid("not YAML", Place(file)) from None
 
 
@@ -154,7 +159,7 @@ class _Composer:
             raise _invalid(f"nested deeper than {MAX_DEPTH} levels", self._place(event))
         if isinstance(event, AliasEvent):
             raise _invalid(f"an alias (*{event.anchor}); write the value out", self._place(event))
-        if isinstance(event, _NodeEvent) and event.tag is not None:
+        if isinstance(event, MappingStartEvent | SequenceStartEvent | ScalarEvent) and event.tag is not None:
             raise _invalid("a tag; values take their type from the setting", self._place(event))
 
     def _items(self, start: Event, depth: int) -> Items:

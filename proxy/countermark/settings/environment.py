@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from msgspec import inspect
 
 from countermark.core.errors import ConfigurationInvalid, Fault
-from countermark.settings.convert import Reading, suggestion, unwrapped
+from countermark.settings.convert import Reading, suggestion
 from countermark.settings.document import Entries, Node, Place, Scalar, parse
+from countermark.settings.expectation import unwrapped
 
 PREFIX = "COUNTERMARK_"
 FILE_SUFFIX = "_FILE"

@@ -26,13 +26,11 @@ def load(
     """
     reading = Reading()
     tree = environment.overlay(parse(text, file=file), environ, _KIND, reading)
-    settings = convert(tree, _KIND, "", reading)
-    if settings is not None:
-        for path, message in crosscheck(settings, dialects):
-            reading.fault(path, message)
+    settings: Settings = convert(tree, _KIND, "", reading)
+    for path, message in crosscheck(settings, dialects):
+        reading.fault(path, message)
     if reading.faults:
         raise ConfigurationInvalid(sorted(reading.faults, key=lambda fault: (fault.file, fault.line, fault.column)))
-    assert isinstance(settings, Settings)
     return settings
 
 

@@ -36,7 +36,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Duration, Meta(description="At SIGTERM and reload, requests in flight have this long to end.")
     ] = 30.0
     max_connections: Annotated[
-        Annotated[int, Meta(ge=16)] | Literal["auto"],
+        Annotated[int, Meta(ge=1)] | Literal["auto"],
         Meta(description="Open connections a worker. auto: three quarters of its file descriptors."),
     ] = "auto"
     max_connections_per_peer: Annotated[
