@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -27,4 +28,4 @@ def _origin(origin: OriginSettings, folder: str) -> OriginSettings:
     scheme, _, path = origin.url.partition(":")
     if scheme != "file" or path.startswith("/"):
         return origin
-    return replace(origin, url=f"file:{posixpath.join(folder, path)}")
+    return replace(origin, url=f"file:{posixpath.join(quote(folder), path)}")

@@ -112,6 +112,13 @@ class OriginSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     access_key_id: Annotated[Secret, Meta(description="s3: static key; empty takes the environment's chain.")] = ""
     secret_access_key: Annotated[Secret, Meta(description="s3: its secret.")] = ""
 
+    def __repr__(self) -> str:
+        # Credentials must never reach a log by way of a traceback or a debug line.
+        return f"OriginSettings(url={self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("url", self.url)]
+
 
 class MatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which requests belong to a site."""
