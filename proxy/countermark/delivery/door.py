@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
@@ -26,12 +26,12 @@ class FrontDoor:
         sites: SiteTable,
         keyring: Keyring,
         obtain: Obtain,
-        close: Sequence[Callable[[], Awaitable[None]]],
+        close: Callable[[], Awaitable[None]],
     ) -> None:
         self._sites = sites
         self._keyring = keyring
         self._obtain = obtain
-        self._close = tuple(close)
+        self._close = close
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Answer one request or raise a CountermarkError; fills in `event` on the way."""
@@ -57,5 +57,4 @@ class FrontDoor:
 
     async def close(self) -> None:
         """Let go of origins, caches and render children."""
-        for close in self._close:
-            await close()
+        await self._close()

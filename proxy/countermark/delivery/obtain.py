@@ -31,7 +31,7 @@ from countermark.core.picture import CONTENT_TYPES, OriginFacts, Rendition
 from countermark.delivery.conditions import not_modified, wanted_range
 from countermark.imaging.operations import Recipe
 from countermark.imaging.plan import Plan
-from countermark.imaging.sniff import HEAD_BYTES, sniff
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.ports import ByteRange, ColdCache, Flight, Flights, HotCache, Origin, Renderer
 
 _FLIGHT_ATTEMPTS = 3
@@ -184,8 +184,7 @@ class Obtain:
         except CountermarkError as error:
             flight.fail(error)
             raise
-        flight.land(rendition)
-        await self._keep(plan, rendition)
+        await self._share(flight, plan, rendition)
         return rendition
 
     async def _confirm(self, kept: Rendition, plan: Plan, event: RequestEvent) -> Rendition | None:
@@ -209,11 +208,15 @@ class Obtain:
         self._hot.put(plan.key, confirmed)
         return confirmed
 
-    async def _keep(self, plan: Plan, rendition: Rendition) -> None:
-        if len(rendition.body) > self._max_entry:
-            return
-        self._hot.put(plan.key, rendition)
-        await self._cold.put(plan.key, rendition)
+    async def _share(self, flight: Flight | None, plan: Plan, rendition: Rendition) -> None:
+        """Keep it, then hand it to those who wait: whoever comes after them must find it kept."""
+        keep = len(rendition.body) <= self._max_entry
+        if keep:
+            self._hot.put(plan.key, rendition)
+        if flight is not None:
+            flight.land(rendition)
+        if keep:
+            await self._cold.put(plan.key, rendition)
 
     async def _make(self, plan: Plan, recipe: Recipe, event: RequestEvent) -> Rendition:
         """Fetch the original into a parcel, then render it. The render slot is not held while the origin is slow."""
@@ -224,7 +227,7 @@ class Obtain:
             facts = await self._fetch(source, plan, parcel.write, event)
             if parcel.size == 0:
                 raise PictureBroken("The original is empty.")
-            if sniff(parcel.head(HEAD_BYTES)) is None:
+            if sniff(parcel.head(SNIFF_BYTES)) is None:
                 raise PictureUnsupported("The original is not a picture of a format that is read here.")
             event.bytes_in = parcel.size
             rendered = await self._renderer.render(parcel, recipe)
@@ -272,7 +275,7 @@ class Obtain:
             started = time.perf_counter()
             body = await stack.enter_async_context(source.origin.open(plan.object_key))
             chunks = body.chunks()
-            head = await _at_least(chunks, HEAD_BYTES)
+            head = await _at_least(chunks, SNIFF_BYTES)
             event.stages["fetch"] = time.perf_counter() - started
             content_type = _content_type(head)
             size = body.facts.size
@@ -282,9 +285,7 @@ class Obtain:
                     parts.append(chunk)
                 rendition = self._original(plan, b"".join(parts), content_type, body.facts)
                 event.bytes_in = size
-                if flight is not None:
-                    flight.land(rendition)
-                await self._keep(plan, rendition)
+                await self._share(flight, plan, rendition)
                 return rendition
             event.cache = "bypass"
             etag = etag_of(plan, body.facts.validator) if body.facts.validator else ""

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Protocol
 
+from countermark.demo.signer import DemoSigner
 from countermark.demo.walk import Reply, Step
 
 BURST = 100
 LATER = 3600
 
 
-class Sign(Protocol):
-    """Signs `path?query` for the demo's sites with one of the demo's keys."""
-
-    def native(self, target: str, *, key: str = "demo-hmac", starts: int = 0, ends: int = LATER, ip: str = "") -> str:
-        """A native URL; `starts` and `ends` are seconds from now."""
-        ...
-
-    def preset(self, path: str, preset: str) -> str:
-        """A native URL of a preset, with its transform hash."""
-        ...
-
-    def keycdn_image(self, target: str) -> str: ...
-
-    def keycdn_access(self, path: str, *, ends: int = LATER) -> str: ...
-
-
-def tour(sign: Sign) -> list[Step]:
+def tour(sign: DemoSigner) -> list[Step]:
     """All stops in order."""
     return [*_good(sign), *_cached(sign), *_refused(sign), *_keycdn(sign), *_pictures(sign), *_watched()]
 
 
-def _good(sign: Sign) -> list[Step]:
+def _good(sign: DemoSigner) -> list[Step]:
     jpeg = {"Content-Type": "image/jpeg"}
     return [
         Step(title="ready", target="/readyz", status=200),
@@ -78,7 +62,7 @@ def _good(sign: Sign) -> list[Step]:
     ]
 
 
-def _cached(sign: Sign) -> list[Step]:
+def _cached(sign: DemoSigner) -> list[Step]:
     coffee = sign.native("/photos/coffee.jpg?w=400")
     return [
         Step(
@@ -108,7 +92,7 @@ def _cached(sign: Sign) -> list[Step]:
     ]
 
 
-def _refused(sign: Sign) -> list[Step]:
+def _refused(sign: DemoSigner) -> list[Step]:
     good = sign.native("/photos/coffee.jpg?w=400")
     return [
         Step(
@@ -155,7 +139,7 @@ def _refused(sign: Sign) -> list[Step]:
     ]
 
 
-def _keycdn(sign: Sign) -> list[Step]:
+def _keycdn(sign: DemoSigner) -> list[Step]:
     image = sign.keycdn_image("/keycdn/coffee.jpg?width=300&height=200")
     return [
         Step(title="KeyCDN image processing", target=image, status=200, expect={"Content-Type": "image/jpeg"}),
@@ -166,7 +150,7 @@ def _keycdn(sign: Sign) -> list[Step]:
     ]
 
 
-def _pictures(sign: Sign) -> list[Step]:
+def _pictures(sign: DemoSigner) -> list[Step]:
     return [
         Step(
             title="no such picture",
