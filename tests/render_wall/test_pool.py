@@ -215,7 +215,9 @@ async def test_the_death_of_the_fork_server_costs_no_job(start_pool: StartPool) 
     assert await asyncio.to_thread(wait_for_end, [pidfd])
     assert await running == "open"
     assert int(await say(pool, "pid:")) == pid
+    pidfd = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
+    assert wait_for_end([pidfd])
     newer = int(await say(pool, "pid:"))
     assert newer != pid
     assert parent_of(newer) != fork_server
