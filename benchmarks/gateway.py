@@ -1,0 +1,238 @@
+"""All that the benchmark knows of countermark itself: how it is started, signed for, counted and ended.
+
+The other files see a `Gateway` with an address, targets that it will answer, counters and process ids.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
+
+from benchmarks import processes
+from benchmarks.load import Address
+from countermark.keys.keyring import Key
+from countermark.signing.mint import mint
+
+SOURCE = Path(__file__).parents[1] / "proxy"
+HOST = "bench.local"
+SECRET = bytes(range(32))
+LIFE = 6 * 3600
+
+# The counters that a measurement may ask for, by the names that /metrics has for them.
+RENDERS = "countermark_renders_total"
+FETCHES = "countermark_origin_requests_total"
+
+# Takes its listening socket's number from the command line, puts it where LISTEN_FDS says that it is, and becomes the gateway.
+HANDOVER = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """A running gateway with the site `bench` at / and, where an HTTP origin was given, `remote` at /remote/."""
+
+    process: subprocess.Popen[bytes]
+    address: Address
+    admin: Address
+    folder: Path
+    key: Key
+    log: Path
+    expires: int = field(default_factory=lambda: int(time.time()) + LIFE)
+
+    def target(self, key: str, query: str = "", *, site: str = "bench") -> str:
+        """A signed target for an object, such as target("photo.jpg", "w=800&q=80")."""
+        path = f"/remote/{key}" if site == "remote" else f"/{key}"
+        unsigned = f"{path}?{query}" if query else path
+        return mint(unsigned, key=self.key, audience=site, expires=self.expires)
+
+    def fetch(self, key: str, query: str = "") -> bytes:
+        """The body of an answer. Raises OSError unless it is a 2xx."""
+        url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
+        request = urllib.request.Request(url, headers={"Host": HOST})  # noqa: S310  # an address of our own
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            body: bytes = answer.read()
+        return body
+
+    def count(self, name: str) -> float:
+        """A counter, summed over its labels."""
+        url = f"http://{self.admin[0]}:{self.admin[1]}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # an address of our own
+            text = answer.read().decode()
+        families = text_string_to_metric_families(text)
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes."""
+        return processes.tree(self.process.pid)
+
+    @property
+    def render_children(self) -> list[int]:
+        """The processes that decode: whoever has nobody below itself."""
+        return processes.leaves(self.process.pid)
+
+    def reload(self) -> None:
+        """Ask for a reload."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def wait_ready(self, patience: float = 30.0) -> None:
+        """Wait until /readyz says 200. Raises RuntimeError with the end of its log."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end and self.process.poll() is None:
+            if _is_ready(self.address):
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"the gateway did not become ready; its log ends with:\n{self.tail()}")
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End it, and whatever is left of it."""
+        processes.end(self.process, patience=15.0)
+
+    def __enter__(self) -> Gateway:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _is_ready(address: Address) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/readyz", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """A port that the kernel says is free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(
+    folder: Path,
+    originals: Path,
+    *,
+    workers: int,
+    remote: str = "",
+    render: Mapping[str, object] | None = None,
+    server: Mapping[str, object] | None = None,
+    cores: Sequence[int] = (),
+    descriptors: int = 0,
+    listening: socket.socket | None = None,
+    address: Address | None = None,
+) -> Gateway:
+    """Start a gateway and wait until it is ready. Raises RuntimeError.
+
+    folder       where its settings, keys, cache and log go
+    remote       base URL of an HTTP origin on loopback for the site `remote`
+    cores        pin it there
+    descriptors  its limit of open files
+    listening    hand it this socket (LISTEN_FDS) instead of an address of its own
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    public = listening.getsockname() if listening else address or ("127.0.0.1", free_port())
+    admin = ("127.0.0.1", free_port())
+    _write(folder / "keys.yaml", _keys())
+    _write(
+        folder / "settings.yaml",
+        {
+            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers, **(server or {})},
+            "keys": str(folder / "keys.yaml"),
+            "cache": {"disk": str(folder / "cache"), "disk_size": "4GiB"},
+            "render": dict(render or {}),
+            "origins": _origins(originals, remote),
+            "sites": _sites(remote),
+            "log": {"format": "json", "level": "warning", "requests": False},
+        },
+    )
+    command = ["-m", "countermark.cli.main", "serve", "--config", str(folder / "settings.yaml")]
+    log = folder / f"gateway-{public[1]}-{admin[1]}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command(command, listening),
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": _path()},
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[listening.fileno()] if listening else [],
+            preexec_fn=_limits(cores, descriptors),
+        )
+    gateway = Gateway(process=process, address=public, admin=admin, folder=folder, key=_key(), log=log)
+    gateway.wait_ready()
+    return gateway
+
+
+def _command(command: list[str], listening: socket.socket | None) -> list[str]:
+    if listening is None:
+        return [sys.executable, *command]
+    return [sys.executable, "-c", HANDOVER, str(listening.fileno()), *command]
+
+
+def _limits(cores: Sequence[int], descriptors: int) -> Callable[[], None]:
+    def apply() -> None:
+        if cores:
+            os.sched_setaffinity(0, cores)
+        if descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    return apply
+
+
+def _path() -> str:
+    """The import path of the tree under measurement; a caller's own PYTHONPATH comes first."""
+    return os.pathsep.join(part for part in (os.environ.get("PYTHONPATH", ""), str(SOURCE)) if part)
+
+
+def _text(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _key() -> Key:
+    return Key(id="bench", dialect="native", algorithm="hmac-sha256", material=SECRET)
+
+
+def _keys() -> dict[str, object]:
+    return {"keys": [{"id": "bench", "dialect": "native", "algorithm": "hmac-sha256", "secret": SECRET.hex()}]}
+
+
+def _origins(originals: Path, remote: str) -> dict[str, object]:
+    bounds = {"max_bytes": "1GiB", "max_stream_bytes": "8GiB"}
+    origins: dict[str, object] = {"local": {"url": f"file:{originals}", **bounds}}
+    if remote:
+        origins["remote"] = {"url": remote, "allow_networks": ["127.0.0.0/8"], **bounds}
+    return origins
+
+
+def _sites(remote: str) -> list[dict[str, object]]:
+    sites: list[dict[str, object]] = [{"name": "bench", "origin": "local", "accept": ["native"]}]
+    if remote:
+        sites.append({"name": "remote", "origin": "remote", "match": {"prefix": "/remote/"}, "accept": ["native"]})
+    return sites
+
+
+def _write(path: Path, content: Mapping[str, object]) -> None:
+    with path.open("w") as output:
+        YAML().dump(dict(content), output)
+    path.chmod(0o600)
