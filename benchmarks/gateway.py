@@ -5,13 +5,16 @@ The other files see a `Gateway` with an address, targets that it will answer, co
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,17 +25,22 @@ from ruamel.yaml import YAML
 
 from benchmarks import processes
 from benchmarks.load import Address
+from countermark.core.target import parse_target
 from countermark.keys.keyring import Key
-from countermark.signing.mint import mint
+from countermark.signing.mint import mint_native
 
 SOURCE = Path(__file__).parents[1] / "proxy"
 HOST = "bench.local"
 SECRET = bytes(range(32))
 LIFE = 6 * 3600
 
-# The counters that a measurement may ask for, by the names that /metrics has for them.
-RENDERS = "countermark_renders_total"
-FETCHES = "countermark_origin_requests_total"
+# What a measurement may ask for, by the names and labels that /metrics has for them.
+RENDERS = ("countermark_stage_seconds_count", {"stage": "render"})
+RENDER_SECONDS = ("countermark_stage_seconds_sum", {"stage": "render"})
+FETCHES = ("countermark_origin_requests_total", {})
+
+# Render settings under which nothing is shed, for measurements that are not about shedding.
+PATIENT: Mapping[str, object] = {"queue_delay": 60}
 
 # Takes its listening socket's number from the command line, puts it where LISTEN_FDS says that it is, and becomes the gateway.
 HANDOVER = (
@@ -57,7 +65,7 @@ class Gateway:
         """A signed target for an object, such as target("photo.jpg", "w=800&q=80")."""
         path = f"/remote/{key}" if site == "remote" else f"/{key}"
         unsigned = f"{path}?{query}" if query else path
-        return mint(unsigned, key=self.key, audience=site, expires=self.expires)
+        return mint_native(parse_target(unsigned), audience=site, key=self.key, expires=self.expires)
 
     def fetch(self, key: str, query: str = "") -> bytes:
         """The body of an answer. Raises OSError unless it is a 2xx."""
@@ -67,13 +75,26 @@ class Gateway:
             body: bytes = answer.read()
         return body
 
-    def count(self, name: str) -> float:
-        """A counter, summed over its labels."""
+    def count(self, metric: tuple[str, Mapping[str, str]]) -> float:
+        """A metric, summed over all series that have these labels."""
+        name, labels = metric
         url = f"http://{self.admin[0]}:{self.admin[1]}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # an address of our own
             text = answer.read().decode()
-        families = text_string_to_metric_families(text)
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+    def predicted_memory(self, key: str, query: str) -> int:
+        """The bytes that the cost gate predicts: what it says when it refuses. For a gateway with next to no max_memory."""
+        url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
+        try:
+            with urllib.request.urlopen(url, timeout=60):  # noqa: S310
+                raise RuntimeError(f"{key} was rendered although nothing may take any memory")
+        except urllib.error.HTTPError as refusal:
+            said = re.search(r"would take ([0-9,]+) bytes", refusal.read().decode())
+        if said is None:
+            raise RuntimeError(f"{key} was refused for something else than its memory")
+        return int(said.group(1).replace(",", ""))
 
     @property
     def pids(self) -> list[int]:
@@ -81,13 +102,25 @@ class Gateway:
         return processes.tree(self.process.pid)
 
     @property
+    def workers(self) -> list[int]:
+        """The worker processes: the first process's own children."""
+        return processes.children_of(self.process.pid)
+
+    @property
     def render_children(self) -> list[int]:
         """The processes that decode: whoever has nobody below itself."""
         return processes.leaves(self.process.pid)
 
-    def reload(self) -> None:
-        """Ask for a reload."""
+    def reload(self, patience: float = 20.0) -> None:
+        """Reload, and wait until no worker of before is left. Raises RuntimeError if that does not come."""
+        before = set(self.workers)
         self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + patience
+        while before & set(self.workers):
+            if time.monotonic() > end:
+                raise RuntimeError(f"old workers are still there {patience:g} s after SIGHUP\n{self.tail()}")
+            time.sleep(0.02)
+        self.wait_ready()
 
     def wait_ready(self, patience: float = 30.0) -> None:
         """Wait until /readyz says 200. Raises RuntimeError with the end of its log."""
@@ -213,8 +246,9 @@ def _key() -> Key:
     return Key(id="bench", dialect="native", algorithm="hmac-sha256", material=SECRET)
 
 
-def _keys() -> dict[str, object]:
-    return {"keys": [{"id": "bench", "dialect": "native", "algorithm": "hmac-sha256", "secret": SECRET.hex()}]}
+def _keys() -> list[dict[str, object]]:
+    secret = base64.urlsafe_b64encode(SECRET).decode().rstrip("=")
+    return [{"id": "bench", "dialect": "native", "algorithm": "hmac-sha256", "secret": secret}]
 
 
 def _origins(originals: Path, remote: str) -> dict[str, object]:
@@ -232,7 +266,7 @@ def _sites(remote: str) -> list[dict[str, object]]:
     return sites
 
 
-def _write(path: Path, content: Mapping[str, object]) -> None:
+def _write(path: Path, content: object) -> None:
     with path.open("w") as output:
-        YAML().dump(dict(content), output)
+        YAML().dump(content, output)
     path.chmod(0o600)

@@ -64,7 +64,7 @@ def measure(setting: Setting) -> Result:
 
 def _start(setting: Setting, stack: contextlib.ExitStack) -> tuple[dict[str, Server], list[str]]:
     root = setting.pictures.folder
-    gate = stack.enter_context(gateway.start(setting.place("gateway"), root, workers=PROCESSES))
+    gate = stack.enter_context(gateway.start(setting.place("gateway"), root, workers=PROCESSES, render=gateway.PATIENT))
     servers = {"gateway": Server(gate.address, lambda key, size: _ours(gate, key, size), gate.process.pid)}
     absent = []
     program = thumbor.installed(setting.say)

@@ -42,13 +42,16 @@ def measure(setting: Setting) -> Result:
         f"originals: {pictures.story}",
         f"{WORKERS} gateway workers with caches on, every request another object name; bare: one process, "
         f"{setting.cores} threads, VIPS_CONCURRENCY=1 as in the gateway's children; both read the file, quality {QUALITY}",
+        "the gateway sheds nothing in these rounds (queue_delay raised), as bare libvips sheds nothing either",
         "the load client shares the cores with the gateway; bare libvips has no client to pay for",
         "latency is the ratio of medians in one round; memory is the peak PSS of all processes together in a round "
         "of its own, at 4 clients",
     ]
     with (
         origin.running(pictures.folder, setting.place("origin") / "log") as remote,
-        gateway.start(setting.place("gateway"), pictures.folder, workers=WORKERS, remote=remote.url) as gate,
+        gateway.start(
+            setting.place("gateway"), pictures.folder, workers=WORKERS, remote=remote.url, render=gateway.PATIENT
+        ) as gate,
         Bare() as bare,
     ):
         for size, clients in itertools.product(SIZES, CLIENTS):
