@@ -79,7 +79,9 @@ def run(told: argparse.Namespace) -> tuple[list[Result], list[str]]:
     return results, broken
 
 
-def document(results: Sequence[Result], broken: Sequence[str], before: dict[str, object], told: argparse.Namespace) -> str:
+def document(
+    results: Sequence[Result], broken: Sequence[str], before: dict[str, object], told: argparse.Namespace
+) -> str:
     """The Markdown of a run."""
     after = machine.facts()
     head = [
@@ -112,7 +114,12 @@ def main(given: Sequence[str]) -> int:
         say(str(error))
         return 1
     text = document(results, broken, before, told)
-    data = {"machine": before, "quick": told.quick, "results": [as_json(result) for result in results], "broken": broken}
+    data = {
+        "machine": before,
+        "quick": told.quick,
+        "results": [as_json(result) for result in results],
+        "broken": broken,
+    }
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / ("quick" if told.quick else "latest" if not told.names else "-".join(told.names))
     stem.with_suffix(".md").write_text(text)

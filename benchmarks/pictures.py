@@ -117,5 +117,7 @@ def _from_debian(folder: Path) -> Path:
     for step in steps:
         done = subprocess.run(step, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
-            raise RuntimeError(f"no photograph: {' '.join(step)}: {done.stderr.strip()}; give one with --photograph FILE")
+            raise RuntimeError(
+                f"no photograph: {' '.join(step)}: {done.stderr.strip()}; give one with --photograph FILE"
+            )
     return folder / FILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,14 +21,18 @@ def plot(results: Sequence[Result], place: Path) -> bool:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figures = [(result.name, figure) for result in results for figure in result.figures if figure.goal and figure.samples]
+    figures = [
+        (result.name, figure) for result in results for figure in result.figures if figure.goal and figure.samples
+    ]
     if not figures:
         return False
     canvas, axes = pyplot.subplots(figsize=(11, 1.5 + 0.28 * len(figures)))
     shares = [_share(figure) for _, figure in figures]
     colours = [REACHED if figure.reached else MISSED for _, figure in figures]
     axes.barh(range(len(figures)), shares, color=colours)
-    axes.set_yticks(range(len(figures)), [f"{name} · {figure.label} ({figure.goal})" for name, figure in figures], fontsize=7)
+    axes.set_yticks(
+        range(len(figures)), [f"{name} · {figure.label} ({figure.goal})" for name, figure in figures], fontsize=7
+    )
     axes.invert_yaxis()
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xlim(0, 2)
@@ -43,7 +48,7 @@ def plot(results: Sequence[Result], place: Path) -> bool:
 def _share(figure: Figure) -> float:
     """1 where the goal is just reached, more where it is surpassed, at most 2."""
     assert figure.goal is not None
-    if figure.value != figure.value:
+    if math.isnan(figure.value):
         return 0.0
     if figure.goal.kind == "exactly" or not figure.goal.bound or figure.value <= 0:
         return 1.0 if figure.reached else 0.2

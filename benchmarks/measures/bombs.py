@@ -26,12 +26,19 @@ def measure(setting: Setting) -> Result:
     one = {"children": 1}
     with (
         gateway.start(setting.place("gateway"), setting.pictures.folder, workers=1, render=one) as gate,
-        gateway.start(setting.place("strict"), setting.pictures.folder, workers=1, render={**one, "max_memory": 1}) as strict,
+        gateway.start(
+            setting.place("strict"), setting.pictures.folder, workers=1, render={**one, "max_memory": 1}
+        ) as strict,
     ):
         for number, bomb in enumerate(BOMBS):
             setting.say(f"  {bomb.name}")
             figures += _bomb(setting, gate, strict, number, bomb, notes)
-    return Result(name="bombs", title="bombs: refused from the header, or within their prediction", figures=tuple(figures), notes=tuple(notes))
+    return Result(
+        name="bombs",
+        title="bombs: refused from the header, or within their prediction",
+        figures=tuple(figures),
+        notes=tuple(notes),
+    )
 
 
 def _bomb(
@@ -67,9 +74,15 @@ def _bomb(
 
 
 def _decoded(bomb: Bomb, share: tuple[float, ...]) -> list[Figure]:
-    figures = [Figure(label=f"{bomb.name}: memory / prediction", unit="x", samples=share, goal=Goal("at most", 1.25), worst=True)]
+    figures = [
+        Figure(
+            label=f"{bomb.name}: memory / prediction", unit="x", samples=share, goal=Goal("at most", 1.25), worst=True
+        )
+    ]
     if bomb.refused:
-        refused = Figure(label=f"{bomb.name}: decoded instead of refused", unit="", samples=(1.0,), goal=Goal("exactly", 0))
+        refused = Figure(
+            label=f"{bomb.name}: decoded instead of refused", unit="", samples=(1.0,), goal=Goal("exactly", 0)
+        )
         figures.append(refused)
     return figures
 

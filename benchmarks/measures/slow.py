@@ -62,9 +62,7 @@ def _attack(
             samples=tuple(100 * len(run.good) / len(run.samples) for run in loud),
             goal=Goal("at least", 100),
         ),
-        Figure(
-            label=f"{words}: p99, attacked / quiet", unit="x", samples=_p99(loud, quiet), goal=Goal("at most", 1.3)
-        ),
+        Figure(label=f"{words}: p99, attacked / quiet", unit="x", samples=_p99(loud, quiet), goal=Goal("at most", 1.3)),
     ]
 
 

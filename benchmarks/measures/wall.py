@@ -47,11 +47,21 @@ def _hangs(setting: Setting, notes: list[str]) -> list[Figure]:
         f"hang: a PNG of {HANG_SIDE}² one-bit pixels ({len(body) / 1e6:.1f} MB), which takes libvips many seconds in C, limits "
         f"raised to let it in, deadline {DEADLINE:g} s, one child; answered {', '.join(sorted(statuses))}"
     )
-    notes.append("freed: a good request sent while it hangs, less the deadline and less what such a request takes in quiet")
+    notes.append(
+        "freed: a good request sent while it hangs, less the deadline and less what such a request takes in quiet"
+    )
     within = Goal("at most", 0.2)
     return [
-        Figure(label="hang: answered after its deadline by", unit="s", samples=tuple(answered), goal=within, worst=True),
-        Figure(label="hang: slot working again after the deadline by", unit="s", samples=tuple(freed), goal=within, worst=True),
+        Figure(
+            label="hang: answered after its deadline by", unit="s", samples=tuple(answered), goal=within, worst=True
+        ),
+        Figure(
+            label="hang: slot working again after the deadline by",
+            unit="s",
+            samples=tuple(freed),
+            goal=within,
+            worst=True,
+        ),
     ]
 
 
@@ -87,9 +97,27 @@ def _kills(setting: Setting, notes: list[str]) -> list[Figure]:
         f"work; the longest gap without a success in the {BETWEEN:g} s before each kill was {median(calm) * 1000:.0f} ms (median)"
     )
     return [
-        Figure(label="kill: failed requests for each kill", unit="", samples=tuple(failed), goal=Goal("at most", 1), worst=True),
-        Figure(label="kill: failures that are not 503 render_crashed", unit="", samples=tuple(strange), goal=Goal("exactly", 0), worst=True),
-        Figure(label="kill: longest gap without a success", unit="s", samples=tuple(gaps), goal=Goal("at most", 0.2), worst=True),
+        Figure(
+            label="kill: failed requests for each kill",
+            unit="",
+            samples=tuple(failed),
+            goal=Goal("at most", 1),
+            worst=True,
+        ),
+        Figure(
+            label="kill: failures that are not 503 render_crashed",
+            unit="",
+            samples=tuple(strange),
+            goal=Goal("exactly", 0),
+            worst=True,
+        ),
+        Figure(
+            label="kill: longest gap without a success",
+            unit="s",
+            samples=tuple(gaps),
+            goal=Goal("at most", 0.2),
+            worst=True,
+        ),
     ]
 
 
