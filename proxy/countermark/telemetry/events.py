@@ -1,0 +1,44 @@
+"""Telemetry: each request's event goes to the metrics and to the log."""
+
+from __future__ import annotations
+
+import sys
+
+from countermark.core.events import RequestEvent
+from countermark.settings.model import LogSettings
+from countermark.telemetry import log
+from countermark.telemetry.access import AccessLog, Writer
+from countermark.telemetry.tally import Read, Snapshot, Tally
+
+CLOSE_SECONDS = 2.0
+
+
+class EventSink:
+    """The Telemetry of one worker. Made inside the running loop."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self._tally = Tally()
+        self._writer: Writer | None = None
+        self._access: AccessLog | None = None
+        if settings.requests and settings.level in ("debug", "info"):
+            self._writer = writer = Writer(sys.stderr.fileno())
+            self._access = AccessLog(writer.write, shape=log.shape(settings))
+            self._tally.watch("log_lines_dropped", read=lambda: writer.dropped)
+
+    def tell(self, event: RequestEvent) -> None:
+        self._tally.count(event)
+        if self._access is not None:
+            self._access.tell(event)
+
+    def watch(self, name: str, *labels: str, read: Read) -> None:
+        """Expose a gauge, or a counter that is kept elsewhere; its name and labels stand in `metrics.METRICS`."""
+        self._tally.watch(name, *labels, read=read)
+
+    def snapshot(self) -> Snapshot:
+        return self._tally.snapshot()
+
+    def close(self) -> None:
+        """Write the last lines."""
+        if self._access is not None and self._writer is not None:
+            self._access.close()
+            self._writer.close(CLOSE_SECONDS)

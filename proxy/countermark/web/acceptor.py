@@ -1,0 +1,77 @@
+"""The accept loop. The event loop's own takes whatever the kernel has queued in one go, and may so use up the descriptors
+before the guard could cut anybody; then it throws away good and bad connections alike."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import structlog
+
+from countermark.web.connection import Connection, Serve
+from countermark.web.guard import Guard
+
+# Connections taken in one turn of the event loop; between two turns the cut ones give their descriptors back.
+BATCH = 16
+PAUSE = 0.05
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+log = structlog.get_logger("countermark.web")
+
+
+class Acceptor:
+    """Takes connections from a listening socket that sibling processes share, until `stop`."""
+
+    def __init__(self, listener: socket.socket, guard: Guard, serve: Serve) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._guard = guard
+        self._serve = serve
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        listener.setblocking(False)
+
+    def start(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def stop(self) -> None:
+        """Accept no more. What waits in the kernel's queue belongs to the siblings that share the socket."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+
+    def _accept(self) -> None:
+        for _ in range(BATCH):
+            try:
+                sock, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._wait_for_descriptors(error)
+                return
+            sock.setblocking(False)
+            task = self._loop.create_task(self._connect(sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, sock)
+        except OSError:
+            sock.close()
+
+    def _protocol(self) -> Connection:
+        return Connection(self._guard, self._serve, self._loop)
+
+    def _wait_for_descriptors(self, error: OSError) -> None:
+        """The listening socket stays readable: without a pause this would spin."""
+        log.warning("out of descriptors", error=error.strerror, connections=len(self._guard))
+        self._guard.make_room()
+        self._loop.remove_reader(self._listener.fileno())
+        self._pause = self._loop.call_later(PAUSE, self.start)

@@ -1,0 +1,41 @@
+"""The admin port: metrics and health of the whole gateway. It is never the public port."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+from aiohttp import web
+
+from countermark.telemetry.exposition import expose
+from countermark.telemetry.tally import Snapshot
+
+
+class Gateway(Protocol):
+    """What the admin port asks of the supervisor."""
+
+    async def snapshot(self) -> Snapshot: ...
+
+    async def reasons(self) -> list[str]: ...
+
+
+async def start(listener: socket.socket, gateway: Gateway) -> web.AppRunner:
+    """Serve on a bound socket; the caller cleans the runner up."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        body, content_type = expose(await gateway.snapshot(), request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_: web.Request) -> web.Response:
+        reasons = await gateway.reasons()
+        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    return runner

@@ -1,0 +1,237 @@
+"""The edge: a parsed message becomes an EdgeRequest, the door answers it, the answer goes out, the event is told.
+
+Everything here runs for every request, the cached ones too, so it is written to be cheap: one header dictionary, one
+header block, one write.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from time import perf_counter, time
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiohttp import HttpVersion11
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+
+from countermark.core.answer import Answer
+from countermark.core.errors import BodyNotAllowed, CountermarkError, Malformed, MethodNotAllowed, TargetMalformed
+from countermark.core.events import RequestEvent
+from countermark.core.request import EdgeRequest
+from countermark.core.target import parse_target
+from countermark.ports import Telemetry
+from countermark.web import problems, wire
+from countermark.web.address import Resolve
+from countermark.web.connection import MAX_LINE, BodyPresent, Connection, HeaderTooLarge, Incoming
+
+# nginx's number for a client that went before its answer; it is told to the log and metrics, never sent.
+CLIENT_GONE = 499
+
+_HEALTH_PATHS = ("/healthz", "/readyz")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9.])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_OPTIONS = Answer(status=204, headers=(("Allow", problems.ALLOWED_METHODS), ("Cache-Control", "no-store")))
+
+log = structlog.get_logger("countermark.web")
+
+
+class Door(Protocol):
+    """The front door of the data plane."""
+
+    async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+        """Raises CountermarkError."""
+        ...
+
+    async def ready(self) -> list[str]:
+        """Reasons why it is not ready; empty when it is."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Ready = Callable[[], Awaitable[list[str]]]
+
+
+class Edge:
+    """Serves the messages of all connections of a worker. `ready` answers /readyz: reasons, none when ready."""
+
+    def __init__(
+        self, door: Door, *, ready: Ready, telemetry: Telemetry, resolve: Resolve, denials: problems.Denials
+    ) -> None:
+        self._door = door
+        self._ready = ready
+        self._telemetry = telemetry
+        self._resolve = resolve
+        self._denials = denials
+        self._dates = wire.Dates()
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+        self._host = lru_cache(1024)(_host)
+
+    async def serve(self, connection: Connection, incoming: Incoming) -> None:
+        """Answer one message on its connection."""
+        started = perf_counter()
+        if isinstance(incoming, RawRequestMessage) and incoming.path in _HEALTH_PATHS:
+            await self._say(connection, await self._health(incoming), incoming.method, close=incoming.should_close)
+            return
+        event = RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
+        try:
+            if isinstance(incoming, RawRequestMessage):
+                await self._answer(connection, incoming, event)
+            else:
+                await self._refuse(connection, incoming, event)
+        finally:
+            event.duration = perf_counter() - started
+            self._telemetry.tell(event)
+
+    async def _answer(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> None:
+        try:
+            answer = await self._ask(connection, message, event)
+        except CountermarkError as error:
+            answer = self._problem(error, event)
+        except Exception:
+            # The traceback goes to the log under the id that the client sees, and nowhere else.
+            log.exception("request failed", id=event.id)
+            answer = _internal(event)
+        except BaseException:  # cancelled, because the client went
+            event.status, event.aborted = CLIENT_GONE, True
+            raise
+        await self._send(connection, message, answer, event)
+
+    async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
+        headers = _headers(message)
+        client = self._resolve(connection.peer, headers.get("x-forwarded-for", ""))
+        if client.trusted and _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
+            event.id = headers["x-request-id"]
+        event.method = message.method
+        event.client = client.text
+        event.path = _printable(message.path.partition("?")[0])
+        event.host = host = self._host(headers.get("host", ""))
+        if message.method not in ("GET", "HEAD"):
+            if message.method == "OPTIONS":
+                return _OPTIONS
+            raise MethodNotAllowed(f"Only {problems.ALLOWED_METHODS} are understood here.")
+        request = EdgeRequest(
+            id=event.id,
+            method=message.method,
+            target=parse_target(message.path),
+            host=host,
+            client=client.address,
+            headers=headers,
+            received=event.received,
+        )
+        return await self._door.answer(request, event)
+
+    async def _send(
+        self, connection: Connection, message: RawRequestMessage, answer: Answer, event: RequestEvent
+    ) -> None:
+        started = perf_counter()
+        keep = connection.keeps and not message.should_close
+        framing = wire.frame(answer, method=message.method, old=message.version < HttpVersion11, keep=keep)
+        try:
+            head = wire.header_block(answer, framing, self._dates.line(event.received))
+        except ValueError:
+            log.exception("unsendable header", id=event.id)
+            if answer.stream is not None:
+                await answer.stream.aclose()
+            await self._send(connection, message, _internal(event), event)
+            return
+        if not framing.keep:
+            connection.finish()
+        event.status = answer.status
+        try:
+            event.bytes_out = await wire.send(connection, head, answer, framing)
+        except wire.StreamCut as cut:
+            _tell_cut(cut, event)
+        except ConnectionError:
+            event.aborted = True
+            connection.finish()
+        except BaseException:  # cancelled, because the client went
+            event.aborted = True
+            raise
+        finally:
+            event.stages["send"] = perf_counter() - started
+
+    async def _refuse(self, connection: Connection, incoming: Incoming, event: RequestEvent) -> None:
+        """What the parser or the guard does not read. Nothing of the offending line is echoed or logged."""
+        event.client = self._resolve(connection.peer, "").text
+        answer = self._fault(incoming, event)
+        event.status = answer.status
+        await self._say(connection, answer, "GET", close=True)
+
+    async def _say(self, connection: Connection, answer: Answer, method: str, *, close: bool) -> None:
+        framing = wire.frame(answer, method=method, old=False, keep=connection.keeps and not close)
+        if not framing.keep:
+            connection.finish()
+        head = wire.header_block(answer, framing, self._dates.line(time()))
+        await wire.send(connection, head, answer, framing)
+
+    def _fault(self, incoming: Incoming, event: RequestEvent) -> Answer:
+        if isinstance(incoming, BodyPresent):
+            return self._problem(BodyNotAllowed("A request may have no body and no Transfer-Encoding here."), event)
+        if isinstance(incoming, LineTooLong) and incoming.args[1] == MAX_LINE:
+            return self._problem(TargetMalformed("The request target is too long.", rule="too_long"), event)
+        if isinstance(incoming, LineTooLong | HeaderTooLarge) or "Too many headers" in str(incoming):
+            event.reason = problems.HEADER_TOO_LARGE
+            return problems.answer_header_too_large(instance=event.id)
+        return self._problem(Malformed("The request is not well-formed HTTP/1.1."), event)
+
+    async def _health(self, message: RawRequestMessage) -> Answer:
+        if message.method not in ("GET", "HEAD"):
+            error = MethodNotAllowed("Health is asked with GET or HEAD.")
+            return problems.answer_error(error, instance="", denials={})
+        if message.path == "/healthz":
+            return Answer(status=200, headers=_JSON, body=b'{"alive":true}')
+        reasons = await self._ready()
+        body = msgspec.json.encode({"ready": not reasons, "reasons": reasons})
+        return Answer(status=503 if reasons else 200, headers=_JSON, body=body)
+
+    def _problem(self, error: CountermarkError, event: RequestEvent) -> Answer:
+        event.reason = error.reason
+        event.detail = f"{error.detail} ({error.private})" if error.private else error.detail
+        return problems.answer_error(error, instance=event.id, denials=self._denials)
+
+
+def _internal(event: RequestEvent) -> Answer:
+    event.reason = CountermarkError.reason
+    return problems.answer_internal(instance=event.id)
+
+
+def _tell_cut(cut: wire.StreamCut, event: RequestEvent) -> None:
+    cause = cut.__cause__
+    event.bytes_out, event.aborted = cut.sent, True
+    if isinstance(cause, CountermarkError):
+        event.reason, event.detail = cause.reason, cause.private or cause.detail
+        return
+    event.reason = CountermarkError.reason
+    log.error("answer cut short", id=event.id, exc_info=cause)
+
+
+def _headers(message: RawRequestMessage) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in message.headers.items():
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _host(text: str) -> str:
+    """The Host field in lower case and without port. Raises Malformed where it is no host (RFC 9112 §3.2)."""
+    host = text.lower()
+    if not _HOST.fullmatch(host):
+        raise Malformed("The Host field is not a host name with an optional port.")
+    if host.startswith("["):
+        return host[: host.index("]") + 1]
+    return host.partition(":")[0]
+
+
+def _printable(path: str) -> str:
+    """For the log: what is not ASCII, which no accepted path is, is escaped."""
+    return path if path.isascii() else path.encode("ascii", "backslashreplace").decode()

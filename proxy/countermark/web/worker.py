@@ -1,0 +1,156 @@
+"""One worker process: it serves until it is told to stop or its supervisor dies, then drains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Protocol, get_args
+
+import structlog
+import uvloop
+
+from countermark.core.errors import ConfigurationInvalid
+from countermark.settings.model import Settings
+from countermark.telemetry import log as logging
+from countermark.telemetry.events import EventSink
+from countermark.web.acceptor import Acceptor
+from countermark.web.address import resolver
+from countermark.web.control import Ask, Channel, Orders, Ready, Report, ToWorker, worker_end
+from countermark.web.edge import Door, Edge
+from countermark.web.guard import Cause, Guard, limits
+from countermark.web.problems import Denials
+
+SWEEP_SECONDS = 0.25
+REPORT_SECONDS = 1.0
+
+# At a drain, an idle connection may bring its next request within this time and is told to close with the answer.
+# Closing it at once would lose a request that is already on its way.
+IDLE_GRACE = 5.0
+_DRAIN_TICK = 0.02
+
+log = structlog.get_logger("countermark.web")
+
+
+class Build(Protocol):
+    """Settings become a door. Raises ConfigurationInvalid for what only a start can find."""
+
+    def __call__(self, settings: Settings, *, folder: Path, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
+
+
+def run(*, listener: int, control: int, build: Build, denials: Denials) -> int:
+    """Work on inherited descriptors until stopped; the exit status."""
+    # The terminal sends these to the whole group, but they are the supervisor's to understand.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return uvloop.run(_work(socket.socket(fileno=listener), socket.socket(fileno=control), build, denials))
+
+
+async def _work(listener: socket.socket, control: socket.socket, build: Build, denials: Denials) -> int:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    channel = await worker_end(control)
+    orders = await channel.receive()
+    if not isinstance(orders, Orders):
+        return 0
+    logging.configure(orders.settings.log, process=f"worker {os.getpid()}")
+    telemetry = EventSink(orders.settings.log)
+    try:
+        door = await build(orders.settings, folder=Path(orders.folder), instance=orders.instance, telemetry=telemetry)
+    except ConfigurationInvalid as invalid:
+        for fault in invalid.faults:
+            log.error("configuration fault", fault=str(fault))
+        return 1
+    try:
+        await _Service(orders.settings, door, telemetry, channel, denials).run(listener, stop)
+    finally:
+        await door.close()
+        telemetry.close()
+        await channel.close()
+    return 0
+
+
+class _Service:
+    """The running parts of a worker."""
+
+    def __init__(
+        self, settings: Settings, door: Door, telemetry: EventSink, channel: Channel[ToWorker], denials: Denials
+    ) -> None:
+        self._door = door
+        self._telemetry = telemetry
+        self._channel = channel
+        self._drain_timeout = settings.server.drain_timeout
+        self._guard = Guard(limits(settings.server), asyncio.get_running_loop().time)
+        resolve = resolver(settings.server.trusted_proxies)
+        self._edge = Edge(door, ready=self._reasons, telemetry=telemetry, resolve=resolve, denials=denials)
+        self._watch_connections()
+
+    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain."""
+        acceptor = Acceptor(listener, self._guard, self._edge.serve)
+        acceptor.start()
+        self._channel.send(Ready())
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(work) for work in (self._sweep(), self._report(), self._listen(stop))]
+            await stop.wait()
+            acceptor.stop()
+            await self._drain()
+            for task in background:
+                task.cancel()
+        self._channel.send(Report(snapshot=self._telemetry.snapshot(), reasons=("draining",)))
+
+    async def _reasons(self) -> list[str]:
+        if self._guard.draining:
+            return ["draining"]
+        return await self._door.ready()
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        while isinstance(await self._channel.receive(), Ask):
+            await self._report_once()
+        log.warning("the supervisor has gone")
+        stop.set()
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            await self._report_once()
+
+    async def _report_once(self) -> None:
+        self._channel.send(Report(snapshot=self._telemetry.snapshot(), reasons=tuple(await self._reasons())))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._guard.sweep()
+
+    async def _drain(self) -> None:
+        self._guard.draining = True
+        grace = min(IDLE_GRACE, self._drain_timeout / 2)
+        await self._until_empty(grace)
+        self._guard.close_all_idle()
+        await self._until_empty(self._drain_timeout - grace)
+        if len(self._guard):
+            log.warning("drain timed out", connections=len(self._guard))
+            self._guard.cut_all()
+
+    async def _until_empty(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while len(self._guard) and loop.time() < end:
+            await asyncio.sleep(_DRAIN_TICK)
+
+    def _watch_connections(self) -> None:
+        guard, watch = self._guard, self._telemetry.watch
+        watch("connections_accepted", read=lambda: guard.accepted)
+        for state in guard.counts():
+            watch("connections", state, read=partial(_value, guard.counts, state))
+        for cause in get_args(Cause):
+            watch("connections_ended", cause, read=partial(guard.ended.__getitem__, cause))
+
+
+def _value(read: Callable[[], Mapping[str, int]], name: str) -> float:
+    return read()[name]

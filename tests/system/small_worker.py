@@ -1,0 +1,67 @@
+"""A real worker with a small door behind it: the paths say how it behaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from countermark.core.answer import Answer
+from countermark.core.errors import ConfigurationInvalid, Fault, OriginUnreachable, SignatureInvalid
+from countermark.core.events import RequestEvent
+from countermark.core.request import EdgeRequest
+from countermark.settings.model import Settings
+from countermark.telemetry.events import EventSink
+from countermark.web import worker
+
+BODY = bytes(range(256)) * 80
+
+
+class SmallDoor:
+    """/ok answers, /hold waits until the test writes a file, /cut breaks off in the middle, the rest is refused."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+
+    async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+        event.site, event.dialect, event.cache = "shop", "native", "hit"
+        path = request.target.path
+        if path == "/hold":
+            (self._folder / "held").touch()
+            while not (self._folder / "release").exists():
+                await asyncio.sleep(0.01)
+        if path == "/cut":
+            return Answer(status=200, headers=(), stream=_cut())
+        if path in ("/ok", "/hold"):
+            return Answer(status=200, headers=(("Worker", str(os.getpid())), ("Quality", self._quality())), body=BODY)
+        if path == "/large":
+            return Answer(status=200, headers=(), body=b"x" * 50_000_000)
+        raise SignatureInvalid("The signature does not match this request.")
+
+    async def ready(self) -> list[str]:
+        return ["told so"] if (self._folder / "unready").exists() else []
+
+    async def close(self) -> None:
+        return
+
+    def _quality(self) -> str:
+        return str(self._settings.render.quality.get("jpeg"))
+
+
+async def _cut() -> AsyncGenerator[bytes, None]:
+    yield b"half a picture"
+    raise OriginUnreachable("The origin ended its answer early.")
+
+
+async def build(settings: Settings, *, folder: Path, instance: str, telemetry: EventSink) -> SmallDoor:
+    if (folder / "no-build").exists():
+        raise ConfigurationInvalid([Fault(path="keys", message="told so")])
+    return SmallDoor(settings, folder)
+
+
+if __name__ == "__main__":
+    listener, control = (int(text) for text in sys.argv[1:])
+    sys.exit(worker.run(listener=listener, control=control, build=build, denials={}))
