@@ -61,6 +61,11 @@ class Passage(Struct, frozen=True, kw_only=True):
     part: ByteRange | None
     stream: AsyncGenerator[bytes, None]
 
+    @property
+    def modified(self) -> float | None:
+        """The original's Last-Modified in unix seconds."""
+        return self.facts.modified
+
 
 Obtained = Rendition | Unchanged | Passage
 
@@ -96,11 +101,12 @@ class Obtain:
         self._wall_clock = wall_clock
         self._writing: set[asyncio.Task[None]] = set()
 
-    def at_hand(self, plan: Plan, now: float) -> Rendition | None:
+    def at_hand(self, plan: Plan, now: float, event: RequestEvent) -> Rendition | None:
         """A fresh rendition from this process's memory, without waiting."""
         rendition = self._hot.get(plan.key)
         if rendition is None or now - rendition.made > self._revalidate:
             return None
+        event.cache = "hit"
         return rendition
 
     async def __call__(self, plan: Plan, headers: Mapping[str, str], event: RequestEvent) -> Obtained:
@@ -350,9 +356,7 @@ async def _at_least(chunks: AsyncIterator[bytes], count: int) -> bytes:
     return head
 
 
-async def _drain(
-    head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack
-) -> AsyncGenerator[bytes, None]:
+async def _drain(head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """First yields nothing (which starts it), then the bytes; closing it closes the origin's transfer."""
     async with stack:
         yield b""

@@ -84,9 +84,7 @@ def running(folder: Path, public: Address, admin: Address) -> Iterator[World]:
         _write_configuration(folder, public, admin, port, token)
         gateway = _start_gateway(folder)
         _wait_until_ready(gateway, public)
-        yield World(
-            folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway
-        )
+        yield World(folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway)
     finally:
         if gateway is not None:
             _end(gateway)
