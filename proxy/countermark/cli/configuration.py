@@ -10,9 +10,9 @@ import click
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys import keyfile
 from countermark.keys.keyring import Keyring
-from countermark.settings.load import load
+from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
-from countermark.signing.table import KEY_USES
+from countermark.signing.table import DIALECTS, KEY_USES
 
 DEFAULT = "countermark.yaml"
 
@@ -30,9 +30,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings of a file and the environment. Raises click.ClickException (exit code 1) with every fault."""
+    """The settings of a file, the environment and the secret files that it names.
+
+    Raises click.ClickException (exit code 1) with every fault.
+    """
+    environ = dict(os.environ)
     try:
-        return load(_read(path), file=str(path), environ=os.environ)
+        for name, secret in secret_files(environ).items():
+            environ[name] = _read(Path(secret)).strip()
+        return load(_read(path), file=str(path), environ=environ, dialects=DIALECTS)
     except ConfigurationInvalid as error:
         raise click.ClickException(str(error)) from None
 
