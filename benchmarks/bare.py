@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks import processes
 
@@ -65,7 +66,7 @@ class Bare:
         used = processes.cpu_seconds([self.process.pid]) - cpu
         return BareRun(said["seconds"], tuple(said["each"]), used, memory.peak, said["length"])
 
-    def __enter__(self) -> Bare:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

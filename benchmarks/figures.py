@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +28,14 @@ def median(samples: Sequence[float]) -> float:
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, ...]:
     """One ratio for each pair of rounds; a round of which one side measured nothing (0 or nan) is left out."""
     pairs = zip(ours, theirs, strict=True)
-    return tuple(a / b for a, b in pairs if a == a and b == b and b > 0)
+    return tuple(a / b for a, b in pairs if math.isfinite(a) and math.isfinite(b) and b > 0)
 
 
 def longest_gap(moments: Sequence[float], start: float, end: float) -> float:
     """The longest time between two neighbouring moments within start..end, the two ends included."""
     inside = sorted(moment for moment in moments if start <= moment <= end)
     edges = [start, *inside, end]
-    return max(b - a for a, b in zip(edges, edges[1:], strict=False))
+    return max(b - a for a, b in itertools.pairwise(edges))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Goal:
 
     def reached_by(self, value: float) -> bool:
         """Whether the value satisfies the bound; a value that is not a number never does."""
-        if value != value:
+        if math.isnan(value):
             return False
         if self.kind == "exactly":
             return value == self.bound

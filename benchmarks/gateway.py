@@ -5,40 +5,56 @@ The other files see a `Gateway` with an address, targets that it will answer, co
 
 from __future__ import annotations
 
+import base64
 import os
-import resource
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from benchmarks import processes
 from benchmarks.load import Address
+from countermark.core.target import parse_target
 from countermark.keys.keyring import Key
-from countermark.signing.mint import mint
+from countermark.signing.mint import mint_native
 
 SOURCE = Path(__file__).parents[1] / "proxy"
 HOST = "bench.local"
 SECRET = bytes(range(32))
 LIFE = 6 * 3600
 
-# The counters that a measurement may ask for, by the names that /metrics has for them.
-RENDERS = "countermark_renders_total"
-FETCHES = "countermark_origin_requests_total"
+# What a measurement may ask for, by the names and labels that /metrics has for them.
+RENDERS = ("countermark_stage_seconds_count", {"stage": "render"})
+RENDER_SECONDS = ("countermark_stage_seconds_sum", {"stage": "render"})
+FETCHES: tuple[str, Mapping[str, str]] = ("countermark_origin_requests_total", {})
 
-# Takes its listening socket's number from the command line, puts it where LISTEN_FDS says that it is, and becomes the gateway.
-HANDOVER = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
-)
+# Render settings under which nothing is shed, for measurements that are not about shedding.
+PATIENT: Mapping[str, object] = {"queue_delay": 60}
+
+# Takes cores, descriptors and the number of a listening socket from the command line, and becomes the gateway with them.
+LAUNCH = """
+import os, resource, sys
+cores, descriptors, listening, *command = sys.argv[1:]
+if cores:
+    os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+if descriptors:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), int(descriptors)))
+if listening:
+    os.dup2(int(listening), 3)
+    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, *command])
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,23 +73,38 @@ class Gateway:
         """A signed target for an object, such as target("photo.jpg", "w=800&q=80")."""
         path = f"/remote/{key}" if site == "remote" else f"/{key}"
         unsigned = f"{path}?{query}" if query else path
-        return mint(unsigned, key=self.key, audience=site, expires=self.expires)
+        return mint_native(parse_target(unsigned), audience=site, key=self.key, expires=self.expires)
 
     def fetch(self, key: str, query: str = "") -> bytes:
         """The body of an answer. Raises OSError unless it is a 2xx."""
         url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
-        request = urllib.request.Request(url, headers={"Host": HOST})  # noqa: S310  # an address of our own
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        request = urllib.request.Request(url, headers={"Host": HOST})
+        with urllib.request.urlopen(request, timeout=60) as answer:
             body: bytes = answer.read()
         return body
 
-    def count(self, name: str) -> float:
-        """A counter, summed over its labels."""
+    def count(self, metric: tuple[str, Mapping[str, str]]) -> float:
+        """A metric, summed over all series that have these labels."""
+        name, labels = metric
         url = f"http://{self.admin[0]}:{self.admin[1]}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # an address of our own
+        with urllib.request.urlopen(url, timeout=10) as answer:
             text = answer.read().decode()
-        families = text_string_to_metric_families(text)
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return sum(
+            sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def predicted_memory(self, key: str, query: str) -> int:
+        """The bytes that the cost gate predicts: what it says when it refuses. For a gateway with next to no max_memory."""
+        url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
+        try:
+            with urllib.request.urlopen(url, timeout=60):
+                raise RuntimeError(f"{key} was rendered although nothing may take any memory")
+        except urllib.error.HTTPError as refusal:
+            said = re.search(r"would take ([0-9,]+) bytes", refusal.read().decode())
+        if said is None:
+            raise RuntimeError(f"{key} was refused for something else than its memory")
+        return int(said.group(1).replace(",", ""))
 
     @property
     def pids(self) -> list[int]:
@@ -81,13 +112,25 @@ class Gateway:
         return processes.tree(self.process.pid)
 
     @property
+    def workers(self) -> list[int]:
+        """The worker processes: the first process's own children."""
+        return processes.children_of(self.process.pid)
+
+    @property
     def render_children(self) -> list[int]:
         """The processes that decode: whoever has nobody below itself."""
         return processes.leaves(self.process.pid)
 
-    def reload(self) -> None:
-        """Ask for a reload."""
+    def reload(self, patience: float = 20.0) -> None:
+        """Reload, and wait until no worker of before is left. Raises RuntimeError if that does not come."""
+        before = set(self.workers)
         self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + patience
+        while before & set(self.workers):
+            if time.monotonic() > end:
+                raise RuntimeError(f"old workers are still there {patience:g} s after SIGHUP\n{self.tail()}")
+            time.sleep(0.02)
+        self.wait_ready()
 
     def wait_ready(self, patience: float = 30.0) -> None:
         """Wait until /readyz says 200. Raises RuntimeError with the end of its log."""
@@ -107,7 +150,7 @@ class Gateway:
         """End it, and whatever is left of it."""
         processes.end(self.process, patience=15.0)
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +159,7 @@ class Gateway:
 
 def _is_ready(address: Address) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/readyz", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -136,11 +179,9 @@ def start(
     workers: int,
     remote: str = "",
     render: Mapping[str, object] | None = None,
-    server: Mapping[str, object] | None = None,
     cores: Sequence[int] = (),
     descriptors: int = 0,
     listening: socket.socket | None = None,
-    address: Address | None = None,
 ) -> Gateway:
     """Start a gateway and wait until it is ready. Raises RuntimeError.
 
@@ -151,13 +192,13 @@ def start(
     listening    hand it this socket (LISTEN_FDS) instead of an address of its own
     """
     folder.mkdir(parents=True, exist_ok=True)
-    public = listening.getsockname() if listening else address or ("127.0.0.1", free_port())
+    public = listening.getsockname() if listening else ("127.0.0.1", free_port())
     admin = ("127.0.0.1", free_port())
     _write(folder / "keys.yaml", _keys())
     _write(
         folder / "settings.yaml",
         {
-            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers, **(server or {})},
+            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers},
             "keys": str(folder / "keys.yaml"),
             "cache": {"disk": str(folder / "cache"), "disk_size": "4GiB"},
             "render": dict(render or {}),
@@ -166,38 +207,22 @@ def start(
             "log": {"format": "json", "level": "warning", "requests": False},
         },
     )
-    command = ["-m", "countermark.cli.main", "serve", "--config", str(folder / "settings.yaml")]
     log = folder / f"gateway-{public[1]}-{admin[1]}.log"
+    limits = [",".join(map(str, cores)), str(descriptors or ""), str(listening.fileno()) if listening else ""]
+    serve = ["-m", "countermark.cli.main", "serve", "--config", str(folder / "settings.yaml")]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(command, listening),
+            [sys.executable, "-c", LAUNCH, *limits, *serve],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": _path()},
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             pass_fds=[listening.fileno()] if listening else [],
-            preexec_fn=_limits(cores, descriptors),
         )
     gateway = Gateway(process=process, address=public, admin=admin, folder=folder, key=_key(), log=log)
     gateway.wait_ready()
     return gateway
-
-
-def _command(command: list[str], listening: socket.socket | None) -> list[str]:
-    if listening is None:
-        return [sys.executable, *command]
-    return [sys.executable, "-c", HANDOVER, str(listening.fileno()), *command]
-
-
-def _limits(cores: Sequence[int], descriptors: int) -> Callable[[], None]:
-    def apply() -> None:
-        if cores:
-            os.sched_setaffinity(0, cores)
-        if descriptors:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-
-    return apply
 
 
 def _path() -> str:
@@ -213,8 +238,9 @@ def _key() -> Key:
     return Key(id="bench", dialect="native", algorithm="hmac-sha256", material=SECRET)
 
 
-def _keys() -> dict[str, object]:
-    return {"keys": [{"id": "bench", "dialect": "native", "algorithm": "hmac-sha256", "secret": SECRET.hex()}]}
+def _keys() -> list[dict[str, object]]:
+    secret = base64.urlsafe_b64encode(SECRET).decode().rstrip("=")
+    return [{"id": "bench", "dialect": "native", "algorithm": "hmac-sha256", "secret": secret}]
 
 
 def _origins(originals: Path, remote: str) -> dict[str, object]:
@@ -232,7 +258,7 @@ def _sites(remote: str) -> list[dict[str, object]]:
     return sites
 
 
-def _write(path: Path, content: Mapping[str, object]) -> None:
+def _write(path: Path, content: object) -> None:
     with path.open("w") as output:
-        YAML().dump(dict(content), output)
+        YAML().dump(content, output)
     path.chmod(0o600)

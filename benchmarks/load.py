@@ -251,9 +251,19 @@ def deadline(seconds: float) -> Callable[[], bool]:
 
 
 async def open_loop(
-    address: Address, targets: Iterable[str], rate: float, seconds: float, *, patience: float = 10.0
+    address: Address,
+    targets: Iterable[str],
+    rate: float,
+    seconds: float,
+    *,
+    until: Callable[[], bool] = lambda: False,
+    patience: float = 10.0,
+    fresh: bool = False,
 ) -> Load:
-    """Requests at a fixed rate whatever becomes of them; each is timed from the moment at which it was due."""
+    """Requests at a fixed rate whatever becomes of them; each is timed from the moment at which it was due.
+
+    Connections are kept and used again; `fresh` opens one for each request.
+    """
     load = Load()
     idle: list[Conversation] = []
     queue = iter(targets)
@@ -265,9 +275,9 @@ async def open_loop(
         if wait > 0:
             await asyncio.sleep(wait)
         target = next(queue, None)
-        if target is None:
+        if target is None or until():
             break
-        task = asyncio.create_task(_arrival(address, target, due, load, idle, patience))
+        task = asyncio.create_task(_arrival(address, target, due, load, None if fresh else idle, patience))
         running.add(task)
         task.add_done_callback(running.discard)
     load.seconds = time.perf_counter() - start
@@ -279,7 +289,7 @@ async def open_loop(
 
 
 async def _arrival(
-    address: Address, target: str, due: float, load: Load, idle: list[Conversation], patience: float
+    address: Address, target: str, due: float, load: Load, idle: list[Conversation] | None, patience: float
 ) -> None:
     conversation: Conversation | None = None
     try:
@@ -295,7 +305,9 @@ async def _arrival(
         if conversation is not None:
             conversation.close()
         return
-    if conversation.open:
+    if idle is None:
+        conversation.close()
+    elif conversation.open:
         idle.append(conversation)
 
 

@@ -32,9 +32,9 @@ class Size:
 
 
 SIZES = (
-    Size(name="large", pixels=2900, least=2_000_000, most=3_000_000, width=800),
-    Size(name="medium", pixels=1280, least=300_000, most=500_000, width=400),
-    Size(name="small", pixels=640, least=55_000, most=65_000, width=200),
+    Size(name="large", pixels=2900, least=2_350_000, most=3_000_000, width=800),
+    Size(name="medium", pixels=1280, least=380_000, most=500_000, width=400),
+    Size(name="small", pixels=640, least=58_000, most=66_000, width=200),
 )
 
 
@@ -81,7 +81,7 @@ def make(folder: Path, photograph: Path | None, say: Callable[[str], None]) -> P
     for size in SIZES:
         if whole.width < size.pixels:
             raise RuntimeError(f"the photograph {source.name} is {whole.width} pixels wide; {size.pixels} are needed")
-        picture = pyvips.Image.thumbnail(str(source), size.pixels, height=10_000_000)
+        picture = pyvips.Image.thumbnail(str(source), size.pixels, height=10_000_000).copy_memory()
         body, quality = _encode(picture, size)
         (folder / f"{size.name}.jpg").write_bytes(body)
         stories.append(f"{size.name} {picture.width}x{picture.height}, {len(body) / 1000:.0f} kB, quality {quality}")
@@ -117,5 +117,7 @@ def _from_debian(folder: Path) -> Path:
     for step in steps:
         done = subprocess.run(step, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
-            raise RuntimeError(f"no photograph: {' '.join(step)}: {done.stderr.strip()}; give one with --photograph FILE")
+            raise RuntimeError(
+                f"no photograph: {' '.join(step)}: {done.stderr.strip()}; give one with --photograph FILE"
+            )
     return folder / FILE

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -88,7 +89,7 @@ class MemoryWatch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> MemoryWatch:
+    def __enter__(self) -> Self:
         if self.active:
             self.base = self.peak = self._sum()
             self._thread.start()

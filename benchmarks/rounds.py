@@ -12,7 +12,7 @@ def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, li
     """Each round calls every side once; every second round in reverse, so that a drift favours nobody."""
     results: dict[str, list[T]] = {name: [] for name in sides}
     for number in range(rounds):
-        names = list(sides) if number % 2 == 0 else list(reversed(sides))
+        names = list(sides)[:: -1 if number % 2 else 1]
         for name in names:
             results[name].append(sides[name]())
     return results

@@ -64,7 +64,7 @@ def running(program: Path, folder: Path, root: Path, *, workers: int, quality: i
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=1):  # noqa: S310
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=1):
             return
         time.sleep(0.1)
     raise RuntimeError("thumbor did not come up")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -43,7 +44,7 @@ def measure(setting: Setting) -> Result:
                 f"round {number + 1}: capacity {capacity:.0f}/s, statuses {crowd.statuses}, p99 of the 200s "
                 f"{crowd.latency(0.99) * 1000:.0f} ms, the client used {crowd.client_cpu / seconds:.0%} of a core"
             )
-    measured = tuple(value for value in refusals if value == value)
+    measured = tuple(value for value in refusals if not math.isnan(value))
     return Result(
         name="overload",
         title=f"{TIMES:g}x overload by uncached renders of the medium picture",

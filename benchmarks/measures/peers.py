@@ -9,8 +9,8 @@ from functools import partial
 from urllib.parse import quote, urlsplit
 
 from benchmarks import gateway, load, nginx, origin, processes, thumbor
-from benchmarks.bare import QUALITY
-from benchmarks.figures import Figure, Goal, median, ratios
+from benchmarks.bare import QUALITY, Bare
+from benchmarks.figures import Figure, Goal, median, percentile, ratios
 from benchmarks.pictures import SIZES, Size
 from benchmarks.result import Result
 from benchmarks.rounds import alternate
@@ -33,10 +33,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One round."""
+    """One round: good answers a second, the seconds of each, processor seconds, a result's length, how many failed."""
 
-    load: load.Load
+    rate: float
+    each: tuple[float, ...]
     cpu: float
+    length: int
+    failed: int
 
 
 def measure(setting: Setting) -> Result:
@@ -50,9 +53,10 @@ def measure(setting: Setting) -> Result:
     ]
     with contextlib.ExitStack() as stack:
         servers, absent = _start(setting, stack)
+        bare = stack.enter_context(Bare())
         for size in SIZES:
             setting.say(f"  {size.name}: {', '.join(servers)}")
-            figures += _compare(setting, servers, size, notes)
+            figures += _compare(setting, servers, bare, size, notes)
     return Result(
         name="peers",
         title="uncached render, gateway / peer (throughput: higher is better for us)",
@@ -64,7 +68,7 @@ def measure(setting: Setting) -> Result:
 
 def _start(setting: Setting, stack: contextlib.ExitStack) -> tuple[dict[str, Server], list[str]]:
     root = setting.pictures.folder
-    gate = stack.enter_context(gateway.start(setting.place("gateway"), root, workers=PROCESSES))
+    gate = stack.enter_context(gateway.start(setting.place("gateway"), root, workers=PROCESSES, render=gateway.PATIENT))
     servers = {"gateway": Server(gate.address, lambda key, size: _ours(gate, key, size), gate.process.pid)}
     absent = []
     program = thumbor.installed(setting.say)
@@ -117,23 +121,29 @@ def _silent(setting: Setting, servers: dict[str, Server]) -> list[str]:
     return gone
 
 
-def _compare(setting: Setting, servers: dict[str, Server], size: Size, notes: list[str]) -> list[Figure]:
+def _compare(setting: Setting, servers: dict[str, Server], bare: Bare, size: Size, notes: list[str]) -> list[Figure]:
     jobs = max(8, JOBS[size.name] // (6 if setting.quick else 1))
     sides = {name: partial(_round, setting, server, size, jobs) for name, server in servers.items()}
+    sides["bare libvips"] = partial(_floor, setting, bare, size, jobs)
     runs = alternate(sides, setting.rounds(5))
     ours = runs.pop("gateway")
-    notes.append(f"{size.name}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items()))
-    figures = []
-    for name, theirs in runs.items():
-        label = f"{size.name}, gateway / {name}"
-        rate = ratios([run.load.rate for run in ours], [run.load.rate for run in theirs])
-        figures.append(Figure(label=f"{label}: throughput", unit="x", samples=rate, goal=GOALS.get(name)))
-        for word, share in (("p50", 0.5), ("p99", 0.99)):
-            late = ratios([run.load.latency(share) for run in ours], [run.load.latency(share) for run in theirs])
-            figures.append(Figure(label=f"{label}: {word} latency", unit="x", samples=late))
-        cpu = ratios([run.cpu for run in ours], [run.cpu for run in theirs])
-        figures.append(Figure(label=f"{label}: CPU a picture", unit="x", samples=cpu))
-    return figures
+    notes.append(
+        f"{size.name}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items())
+    )
+    return [figure for name, theirs in runs.items() for figure in _figures(size, name, ours, theirs)]
+
+
+def _figures(size: Size, name: str, ours: list[Run], theirs: list[Run]) -> list[Figure]:
+    def figure(what: str, value: Callable[[Run], float], goal: Goal | None = None) -> Figure:
+        samples = ratios([value(run) for run in ours], [value(run) for run in theirs])
+        return Figure(label=f"{size.name}, gateway / {name}: {what}", unit="x", samples=samples, goal=goal)
+
+    return [
+        figure("throughput", lambda run: run.rate, GOALS.get(name)),
+        figure("p50 latency", lambda run: percentile(run.each, 0.5)),
+        figure("p99 latency", lambda run: percentile(run.each, 0.99)),
+        figure("CPU a picture", lambda run: run.cpu / len(run.each)),
+    ]
 
 
 def _round(setting: Setting, server: Server, size: Size, jobs: int) -> Run:
@@ -141,11 +151,19 @@ def _round(setting: Setting, server: Server, size: Size, jobs: int) -> Run:
     before = processes.cpu_seconds(processes.tree(server.pid)) if server.pid else 0.0
     took = load.run(partial(load.closed_loop, server.address, targets, CLIENTS))
     used = processes.cpu_seconds(processes.tree(server.pid)) - before if server.pid else 0.0
-    return Run(took, used)
+    if not took.good:
+        raise RuntimeError(f"a server gave no picture at all: {took.statuses}")
+    each = tuple(sample.seconds for sample in took.good)
+    return Run(took.rate, each, used, took.good[-1].length, jobs - len(each))
+
+
+def _floor(setting: Setting, bare: Bare, size: Size, jobs: int) -> Run:
+    """What libvips takes without any server, on as many threads as there are cores: whoever uses it gets no lower."""
+    files = [setting.pictures.file(size.name)] * jobs
+    run = bare.run(files, width=size.width, clients=CLIENTS, threads=setting.cores)
+    return Run(run.rate, run.each, run.cpu, run.length, 0)
 
 
 def _absolute(name: str, runs: list[Run]) -> str:
-    good = runs[-1].load.good
-    size = f"{good[-1].length / 1000:.0f} kB" if good else "nothing"
-    failed = sum(len(run.load.samples) - len(run.load.good) for run in runs)
-    return f"{name} {median([run.load.rate for run in runs]):.1f}/s ({size} each, {failed} failed)"
+    failed = sum(run.failed for run in runs)
+    return f"{name} {median([run.rate for run in runs]):.1f}/s ({runs[-1].length / 1000:.0f} kB each, {failed} failed)"

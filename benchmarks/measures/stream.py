@@ -44,7 +44,9 @@ def measure(setting: Setting) -> Result:
         Figure(label=f"{label}: growth", unit="MB", samples=tuple(grown), goal=Goal("at most", 32), worst=True)
         for label, grown in samples.items()
     )
-    return Result(name="stream", title=f"pass-through of a {size / 1e9:g} GB original", figures=figures, notes=tuple(notes))
+    return Result(
+        name="stream", title=f"pass-through of a {size / 1e9:g} GB original", figures=figures, notes=tuple(notes)
+    )
 
 
 def _make(place: Path, size: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
-from countermark.backends.caches.disk import DiskCache
+from countermark.backends.caches.disk import DiskCache, open_disk
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
@@ -32,8 +31,8 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
     keyring = read_keyring(settings)
     presets = read_presets(settings.presets)
     async with AsyncExitStack() as closing:
-        cold = _cold_cache(settings)
-        closing.callback(cold.close)
+        cold = await _cold_cache(settings)
+        closing.push_async_callback(cold.close)
         flights = SocketFlights(instance)
         closing.callback(flights.close)
         sources = {}
@@ -56,14 +55,15 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
             revalidate=settings.cache.revalidate,
             max_entry=settings.cache.max_entry,
         )
+        closing.push_async_callback(obtain.close)
         sites = SiteTable([_site(site, settings, presets) for site in settings.sites])
         return FrontDoor(sites=sites, keyring=keyring, obtain=obtain, close=closing.pop_all().aclose)
 
 
-def _cold_cache(settings: Settings) -> DiskCache | NoCache:
+async def _cold_cache(settings: Settings) -> DiskCache | NoCache:
     if not settings.cache.disk:
         return NoCache()
-    return DiskCache(Path(settings.cache.disk), settings.cache.disk_size)
+    return await open_disk(settings.cache.disk, settings.cache.disk_size)
 
 
 def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset]) -> Site:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 
 from msgspec import Struct
@@ -94,6 +94,7 @@ class Obtain:
         self._revalidate = revalidate
         self._max_entry = max_entry
         self._wall_clock = wall_clock
+        self._writing: set[asyncio.Task[None]] = set()
 
     def at_hand(self, plan: Plan, now: float) -> Rendition | None:
         """A fresh rendition from this process's memory, without waiting."""
@@ -184,7 +185,7 @@ class Obtain:
         except CountermarkError as error:
             flight.fail(error)
             raise
-        await self._share(flight, plan, rendition)
+        self._share(flight, plan, rendition)
         return rendition
 
     async def _confirm(self, kept: Rendition, plan: Plan, event: RequestEvent) -> Rendition | None:
@@ -208,7 +209,7 @@ class Obtain:
         self._hot.put(plan.key, confirmed)
         return confirmed
 
-    async def _share(self, flight: Flight | None, plan: Plan, rendition: Rendition) -> None:
+    def _share(self, flight: Flight | None, plan: Plan, rendition: Rendition) -> None:
         """Keep it, then hand it to those who wait: whoever comes after them must find it kept."""
         keep = len(rendition.body) <= self._max_entry
         if keep:
@@ -216,7 +217,17 @@ class Obtain:
         if flight is not None:
             flight.land(rendition)
         if keep:
-            await self._cold.put(plan.key, rendition)
+            self._write_behind(self._cold.put(plan.key, rendition))
+
+    def _write_behind(self, work: Coroutine[None, None, None]) -> None:
+        """The client does not wait for the disk."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def close(self) -> None:
+        """Finish what is being written to disk."""
+        await asyncio.gather(*self._writing)
 
     async def _make(self, plan: Plan, recipe: Recipe, event: RequestEvent) -> Rendition:
         """Fetch the original into a parcel, then render it. The render slot is not held while the origin is slow."""
@@ -285,7 +296,7 @@ class Obtain:
                     parts.append(chunk)
                 rendition = self._original(plan, b"".join(parts), content_type, body.facts)
                 event.bytes_in = size
-                await self._share(flight, plan, rendition)
+                self._share(flight, plan, rendition)
                 return rendition
             event.cache = "bypass"
             etag = etag_of(plan, body.facts.validator) if body.facts.validator else ""

@@ -17,5 +17,5 @@ class NoCache:
     async def drop(self, key: bytes) -> None:
         return
 
-    def close(self) -> None:
+    async def close(self) -> None:
         return
