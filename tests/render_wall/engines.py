@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import hashlib
 import mmap
 import os
@@ -12,12 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pyvips
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countermark.core.errors import PictureTooLarge
 from countermark.imaging.operations import Recipe
+from countermark.render import seccomp, wire
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -29,6 +33,43 @@ class Made(Struct, frozen=True, kw_only=True):
 
 def prepare() -> None:
     """Nothing to block in a test."""
+
+
+def _blind(call: str, number: int, refusal: int) -> None:
+    """Make the kernel look as if it lacked a system call, by a filter of our own in front of it."""
+    machine = seccomp.this_machine()
+    assert machine is not None
+    blinkered = structs.replace(machine, calls={call: number})
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    code = seccomp.assemble(blinkered, {call: seccomp.refuse(refusal)}, (), seccomp.ALLOW)
+    seccomp.install(libc, machine, code)
+
+
+def prepare_without_landlock() -> None:
+    """As on a kernel before 5.13."""
+    _blind("landlock_create_ruleset", 444, errno.ENOSYS)
+
+
+def prepare_without_namespaces() -> None:
+    """As under the default profile of a container engine."""
+    machine = seccomp.this_machine()
+    assert machine is not None
+    _blind("unshare", machine.calls["unshare"], errno.EPERM)
+
+
+def prepare_without_rlimits() -> None:
+    """As where a supervisor forbids it."""
+    machine = seccomp.this_machine()
+    assert machine is not None
+    _blind("prlimit64", machine.calls["prlimit64"], errno.EPERM)
+
+
+def prepare_without_seccomp() -> None:
+    """As on a kernel built without filters."""
+    machine = seccomp.this_machine()
+    assert machine is not None
+    _blind("seccomp", machine.seccomp, errno.ENOSYS)
 
 
 def prepare_with_a_thread() -> None:
@@ -58,6 +99,21 @@ def _udp() -> None:
         sock.sendto(b"x", ("127.0.0.1", 9))
 
 
+def _garble() -> None:
+    """Write nonsense wherever it can be written, the socket to the gateway among it."""
+    for descriptor in range(3, 16):
+        with suppress(OSError):
+            os.write(descriptor, b"\xc1 nonsense")
+
+
+def _boast() -> None:
+    """Say that there is more in the output file than there is."""
+    lie = wire.write(wire.Done(format="jpeg", width=1, height=1, size=2**40, seconds=0.0, resident=0))
+    for descriptor in range(3, 16):
+        with suppress(OSError):
+            os.write(descriptor, lie)
+
+
 def _leak() -> None:
     held = []
     while True:
@@ -85,6 +141,9 @@ DEEDS: dict[bytes, Callable[[], object]] = {
     b"sleep": lambda: time.sleep(10**6),
     b"leak": _leak,
     b"exit": lambda: os._exit(0),
+    b"garble": _garble,
+    b"boast": _boast,
+    b"nap": lambda: time.sleep(0.05),
     b"bug": lambda: 1 / 0,
     b"undecodable": lambda: b"\xff".decode(),
 }
@@ -106,6 +165,12 @@ class Engine:
             return _text(self._watermarks[rest.decode()])
         if order == b"pid":
             return _text(str(os.getpid()).encode())
+        if order == b"descriptor":
+            lowest = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 0)
+            os.close(lowest)
+            return _text(str(lowest).encode())
+        if order == b"environment":
+            return _text(" ".join(os.environ).encode())
         if order == b"big":
             return _text(b"x" * int(rest))
         if order == b"large":

@@ -10,7 +10,8 @@ import click
 import msgspec
 from msgspec import Struct
 
-from countermark.cli.configuration import config_option, read_keyring, read_settings
+from countermark.cli.options import config_option
+from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
 from countermark.keys.keyring import Keyring
@@ -69,7 +70,7 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     findings.faults += _watermark_faults(settings)
     findings.faults += _folder_faults(settings)
     try:
-        keyring = read_keyring(Path(settings.keys))
+        keyring = read_keyring(settings)
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from countermark.cli.configuration import config_option, json_option, read_keyring, read_settings
+from countermark.cli.options import config_option, json_option
+from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys.keyfile import load, render
 from countermark.keys.keyring import Algorithm, Key
@@ -61,7 +62,7 @@ def new(key_id: str | None, dialect: str, algorithm: str | None, sites: tuple[st
 @command.command("list")
 @config_option
 @json_option
-def list_keys(config_path: Path, as_json: bool) -> None:
+def list_keys(config: Path, as_json: bool) -> None:
     """List the keys of the keyring without their secrets; the fingerprint tells keys apart.
 
     \b
@@ -69,7 +70,7 @@ def list_keys(config_path: Path, as_json: bool) -> None:
       countermark keys list --config countermark.yaml
     """
     now = time.time()
-    keyring = read_keyring(read_settings(config_path), config_path)
+    keyring = read_keyring(read_settings(config))
     rows = [_row(key, now) for key in keyring.keys]
     if as_json:
         click.echo(json.dumps(rows))

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from countermark.cli.address import AddressType, find_site, site_option, split_url
-from countermark.cli.configuration import config_option, json_option, read_keyring, read_settings
+from countermark.cli.options import config_option, json_option
+from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
 from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
@@ -49,7 +50,7 @@ class LifeType(click.ParamType[int]):
 @json_option
 def command(
     url: str,
-    config_path: Path,
+    config: Path,
     site_name: str | None,
     key_id: str | None,
     life: int,
@@ -67,8 +68,8 @@ def command(
       countermark sign '/shop/cat.jpg?w=800&fit=cover'
       countermark sign --key k1 --expires-in 7d https://img.example.com/shop/cat.jpg
     """
-    settings = read_settings(config_path)
-    keyring = read_keyring(settings, config_path)
+    settings = read_settings(config)
+    keyring = read_keyring(settings)
     origin, raw = split_url(url)
     now = time.time()
     try:

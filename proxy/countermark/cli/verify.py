@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from countermark.cli.address import AddressType, find_site, site_option, split_url
-from countermark.cli.configuration import config_option, json_option, read_keyring, read_settings
+from countermark.cli.options import config_option, json_option
+from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
 from countermark.core.request import Address
 from countermark.signing.explain import NOWHERE, Explanation, explain
@@ -18,10 +19,10 @@ from countermark.signing.realm import realm_of
 ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
 
 
-def explanation(url: str, config_path: Path, site_name: str | None, client: Address) -> Explanation:
+def explanation(url: str, config: Path, site_name: str | None, client: Address) -> Explanation:
     """What the gateway would make of a URL at this moment. Raises click errors for settings that cannot be used."""
-    settings = read_settings(config_path)
-    keyring = read_keyring(settings, config_path)
+    settings = read_settings(config)
+    keyring = read_keyring(settings)
     origin, raw = split_url(url)
     try:
         realm = realm_of(find_site(settings, site_name, origin, raw))
@@ -45,16 +46,14 @@ def verdict(found: Explanation) -> str:
 @ip_option
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, url: str, config_path: Path, site_name: str | None, client: Address, as_json: bool
-) -> None:
+def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
     """Say whether a signed URL would be accepted now; exit 0 if so, 1 if not.
 
     \b
     Example:
       countermark verify 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…'
     """
-    found = explanation(url, config_path, site_name, client)
+    found = explanation(url, config, site_name, client)
     facts = {name: getattr(found, name) for name in ("good", "site", "dialect", "key_id", "reason", "detail")}
     facts["expires_in"] = found.expires_in
     click.echo(msgspec.json.encode(facts).decode() if as_json else verdict(found))

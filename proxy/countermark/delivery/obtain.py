@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 
 from msgspec import Struct
@@ -31,7 +31,7 @@ from countermark.core.picture import CONTENT_TYPES, OriginFacts, Rendition
 from countermark.delivery.conditions import not_modified, wanted_range
 from countermark.imaging.operations import Recipe
 from countermark.imaging.plan import Plan
-from countermark.imaging.sniff import HEAD_BYTES, sniff
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.ports import ByteRange, ColdCache, Flight, Flights, HotCache, Origin, Renderer
 
 _FLIGHT_ATTEMPTS = 3
@@ -60,6 +60,11 @@ class Passage(Struct, frozen=True, kw_only=True):
     facts: OriginFacts
     part: ByteRange | None
     stream: AsyncGenerator[bytes, None]
+
+    @property
+    def modified(self) -> float | None:
+        """The original's Last-Modified in unix seconds."""
+        return self.facts.modified
 
 
 Obtained = Rendition | Unchanged | Passage
@@ -94,12 +99,14 @@ class Obtain:
         self._revalidate = revalidate
         self._max_entry = max_entry
         self._wall_clock = wall_clock
+        self._writing: set[asyncio.Task[None]] = set()
 
-    def at_hand(self, plan: Plan, now: float) -> Rendition | None:
+    def at_hand(self, plan: Plan, now: float, event: RequestEvent) -> Rendition | None:
         """A fresh rendition from this process's memory, without waiting."""
         rendition = self._hot.get(plan.key)
         if rendition is None or now - rendition.made > self._revalidate:
             return None
+        event.cache = "hit"
         return rendition
 
     async def __call__(self, plan: Plan, headers: Mapping[str, str], event: RequestEvent) -> Obtained:
@@ -184,8 +191,7 @@ class Obtain:
         except CountermarkError as error:
             flight.fail(error)
             raise
-        flight.land(rendition)
-        await self._keep(plan, rendition)
+        self._share(flight, plan, rendition)
         return rendition
 
     async def _confirm(self, kept: Rendition, plan: Plan, event: RequestEvent) -> Rendition | None:
@@ -209,11 +215,25 @@ class Obtain:
         self._hot.put(plan.key, confirmed)
         return confirmed
 
-    async def _keep(self, plan: Plan, rendition: Rendition) -> None:
-        if len(rendition.body) > self._max_entry:
-            return
-        self._hot.put(plan.key, rendition)
-        await self._cold.put(plan.key, rendition)
+    def _share(self, flight: Flight | None, plan: Plan, rendition: Rendition) -> None:
+        """Keep it, then hand it to those who wait: whoever comes after them must find it kept."""
+        keep = len(rendition.body) <= self._max_entry
+        if keep:
+            self._hot.put(plan.key, rendition)
+        if flight is not None:
+            flight.land(rendition)
+        if keep:
+            self._write_behind(self._cold.put(plan.key, rendition))
+
+    def _write_behind(self, work: Coroutine[None, None, None]) -> None:
+        """The client does not wait for the disk."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def close(self) -> None:
+        """Finish what is being written to disk."""
+        await asyncio.gather(*self._writing)
 
     async def _make(self, plan: Plan, recipe: Recipe, event: RequestEvent) -> Rendition:
         """Fetch the original into a parcel, then render it. The render slot is not held while the origin is slow."""
@@ -224,7 +244,7 @@ class Obtain:
             facts = await self._fetch(source, plan, parcel.write, event)
             if parcel.size == 0:
                 raise PictureBroken("The original is empty.")
-            if sniff(parcel.head(HEAD_BYTES)) is None:
+            if sniff(parcel.head(SNIFF_BYTES)) is None:
                 raise PictureUnsupported("The original is not a picture of a format that is read here.")
             event.bytes_in = parcel.size
             rendered = await self._renderer.render(parcel, recipe)
@@ -272,7 +292,7 @@ class Obtain:
             started = time.perf_counter()
             body = await stack.enter_async_context(source.origin.open(plan.object_key))
             chunks = body.chunks()
-            head = await _at_least(chunks, HEAD_BYTES)
+            head = await _at_least(chunks, SNIFF_BYTES)
             event.stages["fetch"] = time.perf_counter() - started
             content_type = _content_type(head)
             size = body.facts.size
@@ -282,9 +302,7 @@ class Obtain:
                     parts.append(chunk)
                 rendition = self._original(plan, b"".join(parts), content_type, body.facts)
                 event.bytes_in = size
-                if flight is not None:
-                    flight.land(rendition)
-                await self._keep(plan, rendition)
+                self._share(flight, plan, rendition)
                 return rendition
             event.cache = "bypass"
             etag = etag_of(plan, body.facts.validator) if body.facts.validator else ""
@@ -338,9 +356,7 @@ async def _at_least(chunks: AsyncIterator[bytes], count: int) -> bytes:
     return head
 
 
-async def _drain(
-    head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack
-) -> AsyncGenerator[bytes, None]:
+async def _drain(head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """First yields nothing (which starts it), then the bytes; closing it closes the origin's transfer."""
     async with stack:
         yield b""

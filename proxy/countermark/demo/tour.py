@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Protocol
 
+from countermark.demo.signer import DemoSigner
 from countermark.demo.walk import Reply, Step
 
 BURST = 100
 LATER = 3600
 
 
-class Sign(Protocol):
-    """Signs `path?query` for the demo's sites with one of the demo's keys."""
-
-    def native(self, target: str, *, key: str = "demo-hmac", starts: int = 0, ends: int = LATER, ip: str = "") -> str:
-        """A native URL; `starts` and `ends` are seconds from now."""
-        ...
-
-    def preset(self, path: str, preset: str) -> str:
-        """A native URL of a preset, with its transform hash."""
-        ...
-
-    def keycdn_image(self, target: str) -> str: ...
-
-    def keycdn_access(self, path: str, *, ends: int = LATER) -> str: ...
-
-
-def tour(sign: Sign) -> list[Step]:
+def tour(sign: DemoSigner) -> list[Step]:
     """All stops in order."""
     return [*_good(sign), *_cached(sign), *_refused(sign), *_keycdn(sign), *_pictures(sign), *_watched()]
 
 
-def _good(sign: Sign) -> list[Step]:
+def _good(sign: DemoSigner) -> list[Step]:
     jpeg = {"Content-Type": "image/jpeg"}
     return [
         Step(title="ready", target="/readyz", status=200),
-        Step(title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")),
+        Step(
+            title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")
+        ),
         Step(title="the original, untouched", target=sign.native("/photos/coffee.jpg"), status=200, expect=jpeg),
         Step(title="400 pixels wide", target=sign.native("/photos/coffee.jpg?w=400"), status=200, expect=jpeg),
         Step(
@@ -78,7 +64,7 @@ def _good(sign: Sign) -> list[Step]:
     ]
 
 
-def _cached(sign: Sign) -> list[Step]:
+def _cached(sign: DemoSigner) -> list[Step]:
     coffee = sign.native("/photos/coffee.jpg?w=400")
     return [
         Step(
@@ -108,7 +94,7 @@ def _cached(sign: Sign) -> list[Step]:
     ]
 
 
-def _refused(sign: Sign) -> list[Step]:
+def _refused(sign: DemoSigner) -> list[Step]:
     good = sign.native("/photos/coffee.jpg?w=400")
     return [
         Step(
@@ -149,13 +135,15 @@ def _refused(sign: Sign) -> list[Step]:
         ),
         Step(title="an empty segment", target="/photos//coffee.jpg", status=400, expect=_reason("target_malformed")),
         Step(title="a way out", target="/photos/../coffee.jpg", status=400, expect=_reason("target_malformed")),
-        Step(title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")),
+        Step(
+            title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")
+        ),
         Step(title="another method", target=good, method="DELETE", status=405, expect={"Allow": "GET"}),
         Step(title="no such site", target="/elsewhere/coffee.jpg", status=404, expect=_reason("site_unknown")),
     ]
 
 
-def _keycdn(sign: Sign) -> list[Step]:
+def _keycdn(sign: DemoSigner) -> list[Step]:
     image = sign.keycdn_image("/keycdn/coffee.jpg?width=300&height=200")
     return [
         Step(title="KeyCDN image processing", target=image, status=200, expect={"Content-Type": "image/jpeg"}),
@@ -166,7 +154,7 @@ def _keycdn(sign: Sign) -> list[Step]:
     ]
 
 
-def _pictures(sign: Sign) -> list[Step]:
+def _pictures(sign: DemoSigner) -> list[Step]:
     return [
         Step(
             title="no such picture",

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from countermark.core.encoding import base64url
 from countermark.demo.origin import TOKEN_VARIABLE
 from countermark.demo.walk import fetch
 
@@ -47,11 +50,10 @@ sites:
 
 _KEYS = """\
 # Written by `countermark demo`: keys of no value. `countermark keys new` makes real ones.
-keys:
-  - {{ id: demo-hmac, dialect: native, algorithm: hmac-sha256, secret: {hmac} }}
-  - {{ id: demo-ed25519, dialect: native, algorithm: ed25519, public: {public}, private: {private} }}
-  - {{ id: demo-keycdn-image, dialect: keycdn_image, algorithm: md5, text_secret: {image} }}
-  - {{ id: demo-keycdn-access, dialect: keycdn_access, algorithm: md5, text_secret: {access} }}
+- {{ id: demo-hmac, dialect: native, algorithm: hmac-sha256, secret: {hmac} }}
+- {{ id: demo-ed25519, dialect: native, algorithm: ed25519, public: {public}, private: {private} }}
+- {{ id: demo-keycdn-image, dialect: keycdn_image, algorithm: md5, text_secret: {image} }}
+- {{ id: demo-keycdn-access, dialect: keycdn_access, algorithm: md5, text_secret: {access} }}
 """
 
 Address = tuple[str, int]
@@ -82,9 +84,7 @@ def running(folder: Path, public: Address, admin: Address) -> Iterator[World]:
         _write_configuration(folder, public, admin, port, token)
         gateway = _start_gateway(folder)
         _wait_until_ready(gateway, public)
-        yield World(
-            folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway
-        )
+        yield World(folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway)
     finally:
         if gateway is not None:
             _end(gateway)
@@ -117,13 +117,12 @@ def _claim_size(jpeg: bytes, width: int, height: int) -> bytes:
 
 
 def _write_configuration(folder: Path, public: Address, admin: Address, origin_port: int, token: str) -> None:
-    from countermark.keys.generate import ed25519_pair, encode  # noqa: PLC0415
-
-    private, public_key = ed25519_pair(secrets.token_bytes(32))
+    private = secrets.token_bytes(32)
+    public_key = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
     keys = _KEYS.format(
-        hmac=encode(secrets.token_bytes(32)),
-        public=encode(public_key),
-        private=encode(private),
+        hmac=base64url(secrets.token_bytes(32)),
+        public=base64url(public_key),
+        private=base64url(private),
         image=secrets.token_hex(16),
         access=secrets.token_hex(16),
     )

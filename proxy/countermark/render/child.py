@@ -85,7 +85,7 @@ def _live(sock: socket.socket, output: int, upbringing: wire.Upbringing) -> int:
     _yield_to_others()
     try:
         load(upbringing.prepare)()
-        sandbox.lock(upbringing.waived, memory=memory.writable() + upbringing.memory + 2 * _SLACK)
+        report = sandbox.lock(upbringing.waived, memory=memory.writable() + upbringing.memory + 2 * _SLACK)
         engine: Engine = load(upbringing.engine)(upbringing.watermarks)  # type: ignore[assignment]
     except ConfigurationInvalid as error:
         wire.send(sock, wire.Unable("\n".join(fault.message for fault in error.faults)))
@@ -98,7 +98,10 @@ def _live(sock: socket.socket, output: int, upbringing: wire.Upbringing) -> int:
         packet, descriptors = wire.receive(sock, 1)
         if not packet:
             return 0
-        answer = _work(wire.read_job(packet), descriptors[0], output, engine, memory)
+        job = wire.read_job(packet)
+        if "rlimits" in report.standing:
+            _bound_memory(memory.writable() + job.recipe.limits.memory + _SLACK)
+        answer = _work(job, descriptors[0], output, engine, memory)
         wire.send(sock, answer)
         if isinstance(answer, wire.Failed) and not answer.reason:
             return 1
@@ -106,9 +109,6 @@ def _live(sock: socket.socket, output: int, upbringing: wire.Upbringing) -> int:
 
 def _work(job: wire.Job, original: int, output: int, engine: Engine, memory: Memory) -> wire.Done | wire.Failed:
     began = time.perf_counter()
-    bound = memory.writable() + job.recipe.limits.memory + _SLACK
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
     # The gateway kills at the deadline. Should it have died meanwhile, this alarm ends a hang, in C code too.
     signal.setitimer(signal.ITIMER_REAL, job.seconds + _OVERDUE)
     try:
@@ -122,7 +122,7 @@ def _work(job: wire.Job, original: int, output: int, engine: Engine, memory: Mem
         return wire.Failed(
             reason=PictureTooLarge.reason,
             detail="The picture needs more memory than one render may have.",
-            private=f"the memory limit of {bound} bytes was reached",
+            private="the render child's memory limit was reached",
             resident=memory.resident(),
         )
     except Exception as error:  # noqa: BLE001 - an engine may raise anything
@@ -137,6 +137,11 @@ def _work(job: wire.Job, original: int, output: int, engine: Engine, memory: Mem
         seconds=time.perf_counter() - began,
         resident=memory.resident(),
     )
+
+
+def _bound_memory(size: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (min(size, most), most))
 
 
 def _render(job: wire.Job, original: int, engine: Engine) -> Made:

@@ -17,7 +17,7 @@ from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
 from countermark.render.gate import Header, admit, frames_made, load_scale, read_header
 from countermark.render.overlay import Overlays
-from countermark.render.sniff import SNIFF_BYTES, sniff
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render.source import Bytes, open_picture
 
 _TIMING = {"delay": pyvips.GValue.array_int_type, "loop": pyvips.GValue.gint_type}

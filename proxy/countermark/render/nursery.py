@@ -39,11 +39,6 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
-    @property
-    def pid(self) -> int | None:
-        """The fork server's, while it lives."""
-        return self._process.pid if self._process and self._control else None
-
     async def spawn(self) -> Decoder:
         """A child that is locked and ready. Raises ConfigurationInvalid where it says why it cannot be, else OSError."""
         control = await self._server()

@@ -10,7 +10,7 @@ import pyvips
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.geometry import mark_place
 from countermark.imaging.operations import Mark
-from countermark.render.sniff import SNIFF_BYTES, sniff
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render.source import open_picture
 
 _KEPT = 16

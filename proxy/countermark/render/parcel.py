@@ -48,14 +48,14 @@ class MemoryParcel:
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises PictureTooLarge beyond the limit, Overloaded when all parcels together hold too much."""
-        size = len(chunk)
+        descriptor, size = self._open_descriptor(), len(chunk)
         if self._size + size > self._limit:
             raise PictureTooLarge(f"The original is larger than {self._limit} bytes.")
         self._budget.take(size)
         self._size += size
         view = memoryview(chunk)
         while view:
-            view = view[os.write(self._open_descriptor(), view) :]
+            view = view[os.write(descriptor, view) :]
 
     def head(self, length: int) -> bytes:
         """The first bytes, fewer where there are fewer."""

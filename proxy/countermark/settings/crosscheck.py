@@ -157,6 +157,8 @@ def _absent(what: str, name: str, known: Collection[str]) -> str:
 def _twins(settings: Settings, key: str, identity: Callable[[SiteSettings], str]) -> Iterator[Found]:
     first: dict[str, int] = {}
     for index, site in enumerate(settings.sites):
+        if not site.name:  # faulty already
+            continue
         earlier = first.setdefault(identity(site), index)
         if earlier != index:
             yield f"sites[{index}].{key}", f"{identity(site)!r} is taken already by sites[{earlier}]"

@@ -25,7 +25,8 @@ One YAML 1.2 file. This page is made from `proxy/countermark/settings/model.py` 
 a JSON Schema, for editors, is [configuration.schema.json](configuration.schema.json).
 
 - A key that is not on this page is refused, and all faults are told at once, each with file, line and column.
-- Sizes are bytes or a number with a unit, such as `64KiB` or `10GiB`; durations are seconds or such as `500ms`, `10s`, `5m`, `7d`.
+- Sizes are bytes or a number with a unit, such as `64KiB` or `10GiB`; durations are seconds or a number with a unit,
+  such as `500ms`, `10s`, `5m`, `7d`.
 - Relative paths are meant from the folder of the settings file.
 - Each key is also an environment variable, which wins over the file: `server.listen` is `COUNTERMARK_SERVER__LISTEN`,
   and lists and mappings are YAML text. In names of your own, a hyphen is written as one underscore.

@@ -6,8 +6,8 @@ import re
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_MEASURE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]{0,3})", re.ASCII)
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_MEASURE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([A-Za-z]{0,3})", re.ASCII)
 
 
 def parse_size(text: str) -> int:
@@ -21,6 +21,8 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Seconds of "30", "500ms", "10s", "5m", "12h", "7d". Raises ValueError."""
     number, unit = _measured(text)
+    if unit == "ms":
+        return float(number) / 1000
     if unit not in _SECONDS:
         raise ValueError(text)
     return float(number) * _SECONDS[unit]
@@ -36,13 +38,13 @@ def format_size(size: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact spelling of a number of seconds."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms" if seconds else "0s"
-    for unit in ("d", "h", "m"):
-        if seconds % _SECONDS[unit] == 0:
+    """The shortest spelling of a number of seconds, exact down to milliseconds."""
+    if 0 < seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    for unit in ("d", "h", "m", "s"):
+        if seconds and seconds % _SECONDS[unit] == 0:
             return f"{int(seconds // _SECONDS[unit])}{unit}"
-    return f"{seconds:g}s"
+    return f"{round(seconds, 3)}s"
 
 
 def _measured(text: str) -> tuple[str, str]:

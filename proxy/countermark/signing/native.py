@@ -45,6 +45,8 @@ VERSION = "countermark-v1"
 METHOD_CLASS = "read"
 
 _RESERVED = frozenset({"sig", "kid", "exp", "nbf", "ip", "th"})
+# What the claims hold already.
+_NOT_OPERATIONS = _RESERVED | {"preset"}
 _LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
 
 _BYTE = r"(?:[A-Za-z0-9._~-]++|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F]))"
@@ -69,7 +71,7 @@ class Native:
         algorithms=("hmac-sha256", "ed25519"),
         signs_path=True,
         signs_query=True,
-        signs_host=True,
+        signs_host=True,  # by way of the audience, which the host decides
         signs_method=True,
         expiry=True,
         address=True,
@@ -98,7 +100,7 @@ class Native:
             signature=_signature(values["sig"]),
             key_id=_key_id(values.get("kid", "")),
             path=target.path,
-            pairs=tuple([pair for pair in target.pairs if pair.name not in _RESERVED]),
+            pairs=tuple([pair for pair in target.pairs if pair.name not in _NOT_OPERATIONS]),
             message=message(realm.audience, target.path, target.pairs),
             expires=expires,
             not_before=not_before,

@@ -1,12 +1,10 @@
-"""Reads the settings file, the secrets beside it and the keyring, for every command that needs them."""
+"""Reads the settings file, the secrets beside it, the keyring and the watermarks, for the gateway and its commands."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-import click
 
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.keys.keyfile import load as load_keys
@@ -17,16 +15,6 @@ from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
 from countermark.signing.table import DIALECTS, KEY_USES
 
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("settings.yaml"),
-    envvar="COUNTERMARK_CONFIG",
-    show_default=True,
-    show_envvar=True,
-    help="The settings file.",
-)
-
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a file and the environment, with absolute paths. Raises ConfigurationInvalid with all faults."""
@@ -36,9 +24,24 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
     return anchored(settings, str(path.absolute().parent))
 
 
-def read_keyring(path: Path) -> Keyring:
-    """The keyring of a file. Raises ConfigurationInvalid with all faults."""
+def read_keyring(settings: Settings) -> Keyring:
+    """The keyring that the settings name. Raises ConfigurationInvalid with all faults."""
+    path = Path(settings.keys)
     return load_keys(_text(path, "; `countermark keys new` makes a key"), file=str(path), uses=KEY_USES)
+
+
+def read_watermarks(settings: Settings) -> dict[str, bytes]:
+    """The watermark images by name, as files hold them. Raises ConfigurationInvalid with all that cannot be read."""
+    images, faults = {}, []
+    for name, watermark in settings.watermarks.items():
+        try:
+            images[name] = Path(watermark.image).read_bytes()
+        except OSError as error:
+            message = f"{watermark.image} cannot be read: {error.strerror or error}"
+            faults.append(Fault(path=f"watermarks.{name}.image", message=message))
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return images
 
 
 def _secret(path: Path) -> str:
