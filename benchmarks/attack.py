@@ -1,8 +1,8 @@
 """Slow clients in a process of their own: `python -m benchmarks.attack HOST PORT COUNT KIND TARGET`.
 
 KIND `trickle` sends a request header byte by byte; `reader` asks for TARGET and takes nothing of it. Whoever is thrown
-out comes back. They have twenty source addresses, so that a limit for each peer alone would not stop them. When standard
-input closes, the process prints how many connections were made and thrown out, and ends.
+out comes back. They have twenty source addresses, so that limits for each peer do not stop them. It tells how
+many connections were made and thrown out when its standard input closes, and ends.
 """
 
 from __future__ import annotations
