@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 from countermark.render.sniff import SNIFF_BYTES, sniff
+
 from tests.pictures import FORMATS, encoded, photo, pixels
 
 

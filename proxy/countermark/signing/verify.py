@@ -15,6 +15,7 @@ The steps, in the order in which they are taken; each fails closed:
 from __future__ import annotations
 
 import hashlib
+
 from msgspec import Struct
 
 from countermark.core.errors import (
