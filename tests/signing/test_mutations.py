@@ -103,7 +103,7 @@ def pad_the_signature(url: str, data: st.DataObject) -> str:
 
 def climb(url: str, data: st.DataObject) -> str:
     segment = data.draw(st.sampled_from(["../", "./", "%2e%2e/", "/", "..%2f", "%2F", "x/../"]))
-    at = data.draw(st.sampled_from([index + 1 for index, character in enumerate(url) if character == "/"]))
+    at = data.draw(st.sampled_from([0, *[index + 1 for index, character in enumerate(url) if character == "/"]]))
     return url[:at] + segment + url[at:]
 
 
