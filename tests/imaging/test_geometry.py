@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from countermark.core.errors import ParameterInvalid
+from countermark.core.errors import PictureError
 from countermark.imaging.geometry import Layout, chart, lay_out, mark_place
 from countermark.imaging.operations import Mark, Operations, Region
 from countermark.imaging.syntax import native
@@ -122,7 +122,7 @@ def test_a_region_partly_outside_is_clipped_and_one_wholly_outside_refused() -> 
     """With the picture's size in the sentence."""
     course = chart(100, 50, 6, Operations(region=Region(40, 90, 50, 50)))
     assert course.layout.result == (10, 10)
-    with pytest.raises(ParameterInvalid, match="50x100"):
+    with pytest.raises(PictureError, match="50x100"):
         chart(100, 50, 6, Operations(region=Region(50, 0, 5, 5)))
 
 

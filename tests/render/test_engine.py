@@ -8,7 +8,7 @@ import struct
 import pytest
 import pyvips
 
-from countermark.core.errors import ParameterInvalid, PictureBroken, PictureUnsupported
+from countermark.core.errors import PictureBroken, PictureError, PictureUnsupported
 from countermark.imaging.operations import Mark
 from countermark.render.engine import Engine
 from countermark.render.source import Bytes
@@ -86,9 +86,9 @@ def test_a_region_is_cut_from_the_original_before_the_resize(engine: Engine) -> 
     assert difference(made(engine, large, "crop=400,200,1600,800&w=50&fm=png"), expected) < 4
 
 
-def test_a_region_outside_is_a_bad_parameter(engine: Engine) -> None:
-    """Not a broken picture."""
-    with pytest.raises(ParameterInvalid, match="451x300"):
+def test_a_region_outside_is_refused_with_the_pictures_size(engine: Engine) -> None:
+    """The picture is not called broken: another region of it would do."""
+    with pytest.raises(PictureError, match="451x300"):
         engine.render(photo("chelsea"), recipe("crop=451,0,5,5"))
 
 
@@ -107,7 +107,8 @@ def test_smart_gravity_finds_what_stands_out(engine: Engine) -> None:
     scene = scene.draw_rect([250, 20, 20], 500, 60, 60, 60, fill=True)
     for gravity in ("attention", "entropy"):
         picture = made(engine, encoded(scene, "png"), f"w=200&h=200&fit=cover&g={gravity}")
-        assert picture[0].max() > 200 > 150 > picture[1].min()
+        assert picture[0].max() > 200
+        assert picture[1].min() < 60
 
 
 def test_pad_surrounds_with_the_background(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from countermark.core.errors import ParameterInvalid
+from countermark.core.errors import PictureError
 from countermark.imaging.operations import Mark, Operations, Region
 from countermark.imaging.turn import Turn, asked_turn, exif_turn, region_before, then, turned_size
 
@@ -94,9 +94,9 @@ def box_of(operations: Operations) -> tuple[int | None, int | None]:
 
 
 def clip(region: Region, width: int, height: int) -> Region:
-    """The part of the region that lies in a picture of this size, or ParameterInvalid when there is none."""
+    """The part of the region that lies in a picture of this size, or PictureError when there is none."""
     if region.left >= width or region.top >= height:
-        raise ParameterInvalid(f"The region to crop lies outside of the picture, which has {width}x{height} pixels.")
+        raise PictureError(f"The region to crop lies outside of the picture, which has {width}x{height} pixels.")
     return Region(
         region.left,
         region.top,

@@ -39,7 +39,7 @@ class Engine:
         self._overlays = Overlays(watermarks)
 
     def render(self, source: Bytes, recipe: Recipe) -> Made:
-        """Raises PictureUnsupported, PictureTooLarge, PictureBroken, or ParameterInvalid for a region outside.
+        """Raises PictureUnsupported, PictureTooLarge, PictureBroken, or PictureError for a region outside of it.
 
         Nothing of the source is referenced after the call, also not by an error, so that a mapping can be closed.
         """
