@@ -62,8 +62,7 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "auto"
     deadline: Annotated[Duration, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
     queue_delay: Annotated[
-        Duration,
-        Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503."),
+        Duration, Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503.")
     ] = 0.05
     max_pixels: Annotated[int, Meta(ge=1, description="Pixels of one frame of an original.")] = 100_000_000
     max_side: Annotated[int, Meta(ge=1, description="Pixels of an original's longer side.")] = 32_767
@@ -71,17 +70,15 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_memory: Annotated[Size, Meta(description="Predicted peak memory of one render.")] = 512 * 2**20
     max_output_side: Annotated[int, Meta(ge=1, description="Pixels of a result's longer side.")] = 8_192
     parcels: Annotated[Size, Meta(description="Originals held in memory at once, in each worker.")] = 512 * 2**20
-    quality: Annotated[dict[str, int], Meta(description="Default quality of jpeg, webp and avif.")] = field(
-        default_factory=lambda: {"jpeg": 80, "webp": 78, "avif": 55}
-    )
+    quality: Annotated[
+        dict[str, int], Meta(description="Default quality of jpeg, webp and avif.")
+    ] = field(default_factory=lambda: {"jpeg": 80, "webp": 78, "avif": 55})
     formats: Annotated[
         tuple[Literal["avif", "webp"], ...], Meta(description="What fm=auto may choose, best first.")
     ] = ("avif", "webp")
     unsafe_waive_sandbox: Annotated[
         tuple[Literal["landlock", "seccomp", "namespaces", "rlimits"], ...],
-        Meta(
-            description="Parts of the sandbox that this machine may lack. Without a waiver the gateway does not start."
-        ),
+        Meta(description="Parts of the sandbox that this machine may lack. Without a waiver the gateway does not start."),
     ] = ()
 
 
@@ -91,9 +88,7 @@ class OriginSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     url: Annotated[str, Meta(description="file:, http:, https: or s3: address; the object's key is appended.")]
     connect_timeout: Annotated[Duration, Meta(description="To reach the origin.")] = 2.0
     read_timeout: Annotated[Duration, Meta(description="Between two chunks.")] = 10.0
-    total_timeout: Annotated[
-        Duration, Meta(description="For one original to be rendered; streams are not bound by it.")
-    ] = 30.0
+    total_timeout: Annotated[Duration, Meta(description="For one original to be rendered; streams are not bound by it.")] = 30.0
     max_bytes: Annotated[Size, Meta(description="A larger original is not rendered (413).")] = 64 * 2**20
     max_stream_bytes: Annotated[Size, Meta(description="A larger original is not streamed either.")] = 8 * 2**30
     connections: Annotated[int, Meta(ge=1, description="Connections at once, in each worker.")] = 64
@@ -135,7 +130,9 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shared_caches: Annotated[
         bool, Meta(description="Whether a CDN may keep answers. False: Cache-Control private.")
     ] = False
-    keycdn_ip: Annotated[bool, Meta(description="keycdn_access: the token holds the client's address.")] = False
+    keycdn_ip: Annotated[
+        bool, Meta(description="keycdn_access: the token holds the client's address.")
+    ] = False
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
