@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 from aiohttp import web
 
 from countermark.settings.model import OriginSettings

@@ -188,7 +188,7 @@ async def test_a_slow_disk_does_not_pile_up_what_waits(cache: DiskCache, tmp_pat
     puts = [asyncio.create_task(cache.put(b"%d" % number, picture(b"x"))) for number in range(QUEUE + 10)]
     done, waiting = await asyncio.wait(puts, return_when=asyncio.FIRST_COMPLETED)
     assert (len(done), len(waiting), cache.counts.declined) == (10, QUEUE, 10)
-    await asyncio.wait_for(lock.communicate(), 30)
+    await asyncio.wait_for(lock.communicate(b""), 30)
     await asyncio.wait_for(asyncio.gather(*puts), 30)
     assert cache.counts.puts == QUEUE
 
@@ -201,7 +201,7 @@ async def test_a_writer_that_is_killed_midway_harms_nobody(tmp_path: Path) -> No
         for _ in range(2):
             await asyncio.wait_for(writer.stdout.readline(), 30)
         writer.kill()
-        await asyncio.wait_for(writer.communicate(), 30)
+        await asyncio.wait_for(writer.communicate(b""), 30)
     cache = await open_disk(str(tmp_path), LIMIT)
     found = [await cache.get(b"%d" % number) for number in range(100)]
     assert any(found)
@@ -218,7 +218,7 @@ async def test_two_processes_share_one_bound(tmp_path: Path) -> None:
     """Both write at once, and together they stay below the limit that each was told."""
     writers = [await run(_WRITE_SOME, tmp_path, LIMIT, start) for start in (0, 1000)]
     for writer in writers:
-        output, _ = await asyncio.wait_for(writer.communicate(), 30)
+        output, _ = await asyncio.wait_for(writer.communicate(b""), 30)
         assert output.split() == [b"100", b"0"]
     assert LIMIT // 2 < used(tmp_path) <= LIMIT
 
