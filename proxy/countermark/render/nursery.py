@@ -65,8 +65,7 @@ class Nursery:
         if self._revival:
             self._revival.cancel()
             await asyncio.wait([self._revival])
-        self._lose()
-        await self._reap()
+        await _reap(self._lose())
 
     async def _server(self) -> socket.socket:
         async with self._starting:
@@ -124,8 +123,7 @@ class Nursery:
         except OSError:
             packet, descriptors = b"", []
         if not packet:
-            self._lose()
-            self._revival = self._loop.create_task(self._revive())
+            self._revival = self._loop.create_task(self._revive(self._lose()))
             return
         word = wire.read_word.decode(packet)
         if isinstance(word, wire.Forked):
@@ -144,9 +142,10 @@ class Nursery:
     def _died(self, word: wire.Ended) -> None:
         self._deaths.pop(word.pid).set_result(word.status)
 
-    def _lose(self) -> None:
+    def _lose(self) -> subprocess.Popen[bytes] | None:
+        """Forget the fork server, whose process is still to be reaped."""
         if self._control is None:
-            return
+            return None
         self._loop.remove_reader(self._control)
         self._control.close()
         self._control = None
@@ -154,16 +153,14 @@ class Nursery:
         for birth in self._births.values():
             if not birth.done():
                 birth.set_exception(ConnectionResetError("the fork server died"))
+        process, self._process = self._process, None
+        return process
 
-    async def _revive(self) -> None:
-        await self._reap()
+    async def _revive(self, dead: subprocess.Popen[bytes] | None) -> None:
+        await _reap(dead)
         # Should this fail too, the next spawn tries again and tells its caller why.
         with suppress(OSError, ConfigurationInvalid):
             await self._server()
-
-    async def _reap(self) -> None:
-        if self._process:
-            await asyncio.to_thread(_await_end, self._process)
 
 
 def _execute(control: socket.socket, upbringing: wire.Upbringing) -> subprocess.Popen[bytes]:
@@ -179,6 +176,11 @@ def _execute(control: socket.socket, upbringing: wire.Upbringing) -> subprocess.
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # the terminal's Ctrl-C is for the gateway, which then drains
         )
+
+
+async def _reap(process: subprocess.Popen[bytes] | None) -> None:
+    if process:
+        await asyncio.to_thread(_await_end, process)
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> None:

@@ -148,7 +148,7 @@ def program(machine: Machine, pid: int) -> bytes:
 
 
 def assemble(machine: Machine, verdicts: Mapping[str, int], checks: Iterable[Check], default: int) -> bytes:
-    """A classic BPF program: verdicts by name, then checks, then the default. Names without a number are left out."""
+    """A classic BPF program: checks, then verdicts by name, then the default. Names without a number are left out."""
     parts = [
         _instruction(_LOAD_WORD, value=_ARCH_AT),
         _instruction(_IF_EQUAL, yes=1, value=machine.audit),
@@ -158,13 +158,14 @@ def assemble(machine: Machine, verdicts: Mapping[str, int], checks: Iterable[Che
     if machine is X86_64:
         # The x32 ABI reaches the same calls under other numbers.
         parts += [_instruction(_IF_AT_LEAST, no=1, value=0x40000000), _return(KILL)]
-    for name, action in verdicts.items():
-        if name in machine.calls:
-            parts += [_instruction(_IF_EQUAL, no=1, value=machine.calls[name]), _return(action)]
+    # Checks first: the kernel remembers which calls are always allowed, but runs the program for these each time.
     for check in checks:
         if check.call in machine.calls:
             body = _check(check)
             parts += [_instruction(_IF_EQUAL, no=len(body), value=machine.calls[check.call]), *body]
+    for name, action in verdicts.items():
+        if name in machine.calls:
+            parts += [_instruction(_IF_EQUAL, no=1, value=machine.calls[name]), _return(action)]
     return b"".join([*parts, _return(default)])
 
 
