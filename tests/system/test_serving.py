@@ -18,7 +18,7 @@ from tests.system.small_worker import BODY
 
 from countermark.cli import health
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def refused(gateway: Gateway) -> bool:
