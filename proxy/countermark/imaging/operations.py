@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countermark.core.picture import Format
 
 Fit = Literal["scale-down", "contain", "cover", "fill", "pad"]
-Compass = Literal[
-    "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"
-]
+Compass = Literal["center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"]
 Gravity = Literal[
     "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest",
     "attention", "entropy", "focal",
 ]  # fmt: skip
 OutputFormat = Literal["source", "auto", "jpeg", "png", "webp", "avif", "gif"]
+
+_SMART = ("attention", "entropy")
+_LOSSLESS: tuple[OutputFormat, ...] = ("png", "gif")
+_STILL: tuple[OutputFormat, ...] = ("jpeg", "png", "avif")
 
 
 class Region(Struct, frozen=True):
@@ -35,11 +39,13 @@ class Operations(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     fit             scale-down: into the box, never enlarged; contain: into the box, enlarged if needed (`inside` is
                     read as contain); cover: fills the box, the rest is cut by gravity; fill: stretched to the box;
                     pad: contain, then filled up to the box with the background
-    region          cut out of the oriented original first
-    gravity, focal  what cover keeps; focal is (x, y), each 0..1 of the picture
+    region          cut out of the EXIF-oriented original first
+    gravity, focal  what cover keeps, and where pad puts the picture (compass only); focal is (x, y), each 0..1 of
+                    the picture that goes into the box
     dpr             0.1..5, multiplies the box
     orient          apply EXIF orientation; rotate (clockwise degrees) and flip come after it, before the box
-    background      "rrggbb" or "rrggbbaa"; what lies behind alpha when the target has none, and behind pad
+    background      "rrggbb" or "rrggbbaa"; "" is white for targets without alpha and behind pad (transparent there when
+                    picture and target have alpha). A given background is laid behind alpha whatever the target
     blur, sharpen   sigma in output pixels, 0 is off
     quality         1..100, None is the configured default of the target format
     format          source keeps the original's format; auto picks among what the client accepts
@@ -107,3 +113,94 @@ class Recipe(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mark: Mark | None = None
     qualities: dict[str, int] = {}
     limits: Limits
+
+
+def normalise(operations: Operations) -> Operations:
+    """The same rendition said in the one canonical way, so that equal requests share one cached result."""
+    changes: dict[str, object] = {}
+    _normalise_box(operations, changes)
+    _normalise_turn(operations, changes)
+    if operations.quality is not None and operations.format in _LOSSLESS:
+        changes["quality"] = None
+    if not operations.animated and operations.format in _STILL:
+        changes["animated"] = True
+    return structs.replace(operations, **changes) if changes else operations
+
+
+def _normalise_box(operations: Operations, changes: dict[str, object]) -> None:
+    boxless = operations.width is None and operations.height is None
+    one_sided = operations.width is None or operations.height is None
+    fit: Fit = operations.fit
+    if boxless:
+        fit = "scale-down"
+    elif one_sided and fit != "scale-down":
+        fit = "contain"
+    if fit != operations.fit:
+        changes["fit"] = fit
+    if boxless and operations.dpr != 1.0:
+        changes["dpr"] = 1.0
+    gravity: Gravity = operations.gravity
+    centred = gravity == "focal" and operations.focal in (None, (0.5, 0.5))
+    unused = fit not in ("cover", "pad") or (fit == "pad" and gravity in (*_SMART, "focal"))
+    if gravity != "center" and (centred or unused):
+        gravity = changes["gravity"] = "center"
+    if gravity != "focal" and operations.focal is not None:
+        changes["focal"] = None
+
+
+def _normalise_turn(operations: Operations, changes: dict[str, object]) -> None:
+    """Of the sixteen spellings of eight turns keep those with flip "" or "h": a vertical flip is h after half a turn."""
+    if operations.flip not in ("v", "hv"):
+        return
+    changes["rotate"] = (operations.rotate + 180) % 360
+    changes["flip"] = "h" if operations.flip == "v" else ""
+
+
+def canonical_text(operations: Operations) -> str:
+    """The operations as a native query in one fixed order; "" for none. It reads back to the same operations."""
+    ops = normalise(operations)
+    parts: list[str] = []
+    if ops.width is not None:
+        parts.append(f"w={ops.width}")
+    if ops.height is not None:
+        parts.append(f"h={ops.height}")
+    if ops.fit != "scale-down":
+        parts.append(f"fit={ops.fit}")
+    if ops.region is not None:
+        parts.append(f"crop={ops.region.left},{ops.region.top},{ops.region.width},{ops.region.height}")
+    if ops.focal is not None:
+        parts.append(f"fp={_decimal(ops.focal[0])},{_decimal(ops.focal[1])}")
+    elif ops.gravity != "center":
+        parts.append(f"g={ops.gravity}")
+    if ops.dpr != 1.0:
+        parts.append(f"dpr={_decimal(ops.dpr)}")
+    if not ops.orient:
+        parts.append("orient=0")
+    if ops.rotate:
+        parts.append(f"rot={ops.rotate}")
+    if ops.flip:
+        parts.append(f"flip={ops.flip}")
+    if ops.background:
+        parts.append(f"bg={ops.background}")
+    if ops.blur:
+        parts.append(f"blur={_decimal(ops.blur)}")
+    if ops.sharpen:
+        parts.append(f"sharpen={_decimal(ops.sharpen)}")
+    if ops.quality is not None:
+        parts.append(f"q={ops.quality}")
+    if ops.format != "source":
+        parts.append(f"fm={ops.format}")
+    if ops.metadata != "none":
+        parts.append(f"meta={ops.metadata}")
+    if not ops.animated:
+        parts.append("anim=0")
+    return "&".join(parts)
+
+
+def transform_hash(operations: Operations) -> str:
+    """The first 22 characters (132 bits) of the base64url SHA-256 of the canonical text; signed as `th`."""
+    return urlsafe_b64encode(sha256(canonical_text(operations).encode()).digest())[:22].decode()
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from msgspec import Struct
 
 Algorithm = Literal["hmac-sha256", "ed25519", "md5"]
 State = Literal["pending", "active", "retiring", "revoked"]
 
+MAX_CANDIDATES = 8
+_VERIFYING: frozenset[State] = frozenset({"active", "retiring"})
+
 
 class Key(Struct, frozen=True, kw_only=True):
     """One key. `material` is the shared secret or the raw public key, `private` the raw private key where we may sign.
 
     sites        names of the sites it opens; ("*",) is every site
+    state        pending: not yet; active: signs and verifies; retiring: verifies only; revoked: neither
     not_before, not_after   unix seconds within which its signatures count, None is open
     max_life     seconds that a signature may live at most, counted from now
     """
@@ -28,3 +35,57 @@ class Key(Struct, frozen=True, kw_only=True):
     not_before: int | None = None
     not_after: int | None = None
     max_life: int = 7 * 86_400
+
+    def opens(self, site: str) -> bool:
+        """Whether the key belongs to this site."""
+        return site in self.sites or "*" in self.sites
+
+    def verifies(self, now: float) -> bool:
+        """Whether its signatures count at this time (unix seconds)."""
+        if self.state not in _VERIFYING:
+            return False
+        if self.not_before is not None and now < self.not_before:
+            return False
+        return self.not_after is None or now <= self.not_after
+
+    def signs(self, now: float) -> bool:
+        """Whether new signatures may be made with it at this time: a retiring key only verifies."""
+        return self.state == "active" and self.verifies(now)
+
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits by which people compare keys without seeing them."""
+        return hmac.digest(self.material, b"countermark-fingerprint", hashlib.sha256).hex()[:8]
+
+    def __repr__(self) -> str:
+        # Key material must never reach a log by way of a traceback or a debug line.
+        return f"Key(id={self.id!r}, dialect={self.dialect!r}, algorithm={self.algorithm!r}, state={self.state!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("dialect", self.dialect), ("algorithm", self.algorithm), ("state", self.state)]
+
+
+class Keyring:
+    """All keys of a gateway. `warnings` are sentences about keys that work but are weak."""
+
+    def __init__(self, keys: Iterable[Key], *, warnings: tuple[str, ...] = ()) -> None:
+        self.keys = tuple(keys)
+        self.warnings = warnings
+        self._by_id = {key.id: key for key in self.keys}
+        self._by_dialect: dict[str, list[Key]] = {}
+        for key in self.keys:
+            self._by_dialect.setdefault(key.dialect, []).append(key)
+
+    def find(self, dialect: str, site: str, key_id: str) -> Key | None:
+        """The key of this id, if it is this dialect's and opens this site. It may be out of its dates or revoked."""
+        key = self._by_id.get(key_id)
+        if key is None or key.dialect != dialect or not key.opens(site):
+            return None
+        return key
+
+    def candidates(self, dialect: str, site: str) -> tuple[Key, ...]:
+        """The keys to try where the URL names none, eight at most, whatever their state."""
+        opening = [key for key in self._by_dialect.get(dialect, ()) if key.opens(site)]
+        return tuple(opening[:MAX_CANDIDATES])
+
+    def __repr__(self) -> str:
+        return f"Keyring({len(self.keys)} keys)"

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 Size = Annotated[int, Meta(ge=0, extra={"unit": "size"})]
-Duration = Annotated[float, Meta(ge=0, extra={"unit": "duration"})]
+Duration = Annotated[float, Meta(ge=0, le=3650 * 86_400, extra={"unit": "duration"})]
+Timeout = Annotated[float, Meta(gt=0, le=86_400, extra={"unit": "duration"})]
 Secret = Annotated[str, Meta(extra={"secret": True})]
 
 
@@ -20,21 +21,22 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     listen: Annotated[str, Meta(description="Public address, HOST:PORT.")] = "0.0.0.0:8080"
     admin: Annotated[str, Meta(description="Address of metrics and the admin API. Keep it private.")] = "127.0.0.1:8081"
     workers: Annotated[
-        int | Literal["auto"], Meta(description="Worker processes. auto: one for each core, four at most.")
+        Annotated[int, Meta(ge=1, le=256)] | Literal["auto"],
+        Meta(description="Worker processes. auto: one for each core, four at most."),
     ] = "auto"
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks whose X-Forwarded-For is believed, read from right to left.")
     ] = ()
-    header_timeout: Annotated[Duration, Meta(description="A request's header must be whole within this time.")] = 5.0
-    keepalive_timeout: Annotated[Duration, Meta(description="An idle connection is kept this long.")] = 60.0
+    header_timeout: Annotated[Timeout, Meta(description="A request's header must be whole within this time.")] = 5.0
+    keepalive_timeout: Annotated[Timeout, Meta(description="An idle connection is kept this long.")] = 60.0
     write_timeout: Annotated[
-        Duration, Meta(description="A client that takes nothing of its answer for this long is cut off.")
+        Timeout, Meta(description="A client that takes nothing of its answer for this long is cut off.")
     ] = 15.0
     drain_timeout: Annotated[
         Duration, Meta(description="At SIGTERM and reload, requests in flight have this long to end.")
     ] = 30.0
     max_connections: Annotated[
-        int | Literal["auto"],
+        Annotated[int, Meta(ge=1)] | Literal["auto"],
         Meta(description="Open connections a worker. auto: three quarters of its file descriptors."),
     ] = "auto"
     max_connections_per_peer: Annotated[
@@ -58,11 +60,13 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The child processes that decode, and the bounds on what they are given."""
 
     children: Annotated[
-        int | Literal["auto"], Meta(description="Render children of each worker. auto: one for each core.")
+        Annotated[int, Meta(ge=1, le=256)] | Literal["auto"],
+        Meta(description="Render children of each worker. auto: one for each core."),
     ] = "auto"
-    deadline: Annotated[Duration, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
+    deadline: Annotated[Timeout, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
     queue_delay: Annotated[
-        Duration, Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503.")
+        Duration,
+        Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503."),
     ] = 0.05
     max_pixels: Annotated[int, Meta(ge=1, description="Pixels of one frame of an original.")] = 100_000_000
     max_side: Annotated[int, Meta(ge=1, description="Pixels of an original's longer side.")] = 32_767
@@ -71,14 +75,16 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_output_side: Annotated[int, Meta(ge=1, description="Pixels of a result's longer side.")] = 8_192
     parcels: Annotated[Size, Meta(description="Originals held in memory at once, in each worker.")] = 512 * 2**20
     quality: Annotated[
-        dict[str, int], Meta(description="Default quality of jpeg, webp and avif.")
+        dict[str, Annotated[int, Meta(ge=1, le=100)]], Meta(description="Default quality of jpeg, webp and avif.")
     ] = field(default_factory=lambda: {"jpeg": 80, "webp": 78, "avif": 55})
     formats: Annotated[
         tuple[Literal["avif", "webp"], ...], Meta(description="What fm=auto may choose, best first.")
     ] = ("avif", "webp")
     unsafe_waive_sandbox: Annotated[
         tuple[Literal["landlock", "seccomp", "namespaces", "rlimits"], ...],
-        Meta(description="Parts of the sandbox that this machine may lack. Without a waiver the gateway does not start."),
+        Meta(
+            description="Parts of the sandbox that this machine may lack. Without a waiver the gateway does not start."
+        ),
     ] = ()
 
 
@@ -86,9 +92,11 @@ class OriginSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A private store of originals."""
 
     url: Annotated[str, Meta(description="file:, http:, https: or s3: address; the object's key is appended.")]
-    connect_timeout: Annotated[Duration, Meta(description="To reach the origin.")] = 2.0
-    read_timeout: Annotated[Duration, Meta(description="Between two chunks.")] = 10.0
-    total_timeout: Annotated[Duration, Meta(description="For one original to be rendered; streams are not bound by it.")] = 30.0
+    connect_timeout: Annotated[Timeout, Meta(description="To reach the origin.")] = 2.0
+    read_timeout: Annotated[Timeout, Meta(description="Between two chunks.")] = 10.0
+    total_timeout: Annotated[
+        Timeout, Meta(description="For one original to be rendered; streams are not bound by it.")
+    ] = 30.0
     max_bytes: Annotated[Size, Meta(description="A larger original is not rendered (413).")] = 64 * 2**20
     max_stream_bytes: Annotated[Size, Meta(description="A larger original is not streamed either.")] = 8 * 2**30
     connections: Annotated[int, Meta(ge=1, description="Connections at once, in each worker.")] = 64
@@ -103,6 +111,13 @@ class OriginSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     endpoint: Annotated[str, Meta(description="s3: another endpoint than Amazon's, with scheme.")] = ""
     access_key_id: Annotated[Secret, Meta(description="s3: static key; empty takes the environment's chain.")] = ""
     secret_access_key: Annotated[Secret, Meta(description="s3: its secret.")] = ""
+
+    def __repr__(self) -> str:
+        # Credentials must never reach a log by way of a traceback or a debug line.
+        return f"OriginSettings(url={self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("url", self.url)]
 
 
 class MatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,9 +145,7 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shared_caches: Annotated[
         bool, Meta(description="Whether a CDN may keep answers. False: Cache-Control private.")
     ] = False
-    keycdn_ip: Annotated[
-        bool, Meta(description="keycdn_access: the token holds the client's address.")
-    ] = False
+    keycdn_ip: Annotated[bool, Meta(description="keycdn_access: the token holds the client's address.")] = False
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from countermark.core.grant import Claims, Network
-from countermark.core.request import Address, EdgeRequest
+from countermark.core.grant import Network
+from countermark.core.request import EdgeRequest
 from countermark.core.target import Pair
 from countermark.keys.keyring import Algorithm, Key
 
@@ -50,8 +50,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 class Presented(Struct, frozen=True, kw_only=True):
     """Credentials as read from a request; nothing in it is believed yet.
 
-    message     the signed bytes of a dialect with a real MAC or signature; for hashes that glue the secret in, the
-                dialect's own `digest_input(key)` puts it there
+    message     the signed bytes of a dialect with a real MAC or signature. For hashes that glue their parts and the
+                secret together: the parts, one a line, so that two requests never share a message
     """
 
     signature: bytes
@@ -67,18 +67,39 @@ class Presented(Struct, frozen=True, kw_only=True):
 
 
 class Dialect(Protocol):
-    """One family of signed URLs: one file, one line in `signing/table.py`."""
+    """One family of signed URLs: one line in `signing/table.py`.
 
-    name: str
-    syntax: str
-    reserved: frozenset[str]
-    capabilities: Capabilities
-    denials: Mapping[str, Denial]
+    syntax      name of the URL syntax that reads the remaining pairs
+    reserved    query names that belong to the dialect and never to an operation
+    denials     the vendor's own answers by `CountermarkError.reason`; the house answers the rest
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def syntax(self) -> str: ...
+
+    @property
+    def reserved(self) -> frozenset[str]: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def denials(self) -> Mapping[str, Denial]: ...
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
-        """The credentials of this dialect, None where the request has none of its parameters."""
+        """The credentials of this dialect, None where the request brings no signature of it.
+
+        Raises ParameterUnknown, ParameterInvalid, TargetMalformed, TransformRefused or SignatureInvalid.
+        """
         ...
 
     def holds(self, presented: Presented, key: Key) -> bool:
         """Whether the signature is this key's, compared in constant time."""
+        ...
+
+    def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
+        """Name and text of what is signed, in order, for people; the place of a glued secret is shown as {secret}."""
         ...

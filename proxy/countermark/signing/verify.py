@@ -1,14 +1,165 @@
-"""The one verify path (steps of docs/architecture.md): every dialect passes through `authenticate` and nothing else."""
+"""The one verify path: every dialect passes through `authenticate` and nothing else.
+
+The steps, in the order in which they are taken; each fails closed:
+
+    1  target     parsed by core/target.py before anything else happens to the request
+    2  method     GET and HEAD
+    3  dialect    one of the site's, and only one of them in one request
+    4  reading    names, limits, expiry syntax, strict decoding: `Dialect.read`
+    5  MAC        over all candidate keys, always all of them
+    6  key        its state and dates
+    7  time       not-before, expiry, longest life: told of authentic URLs only
+    8  address    the client's
+"""
 
 from __future__ import annotations
 
+import hashlib
+from msgspec import Struct
+
+from countermark.core.errors import (
+    AddressMismatch,
+    CountermarkError,
+    Expired,
+    KeyInactive,
+    LifetimeExceeded,
+    MethodNotAllowed,
+    NotYetValid,
+    ParameterUnknown,
+    SignatureInvalid,
+    SignatureMissing,
+)
 from countermark.core.grant import Claims
-from countermark.core.request import EdgeRequest
-from countermark.keys.keyring import Key
-from countermark.signing.dialect import Realm
+from countermark.core.request import Address, EdgeRequest
+from countermark.keys.keyring import Key, Keyring
+from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.table import DIALECTS
+
+_METHODS = frozenset({"GET", "HEAD"})
 
 
-def authenticate(request: EdgeRequest, realm: Realm, keys: tuple[Key, ...], now: float) -> Claims:
-    """Claims, or SignatureMissing, TargetMalformed, SignatureInvalid, KeyInactive, NotYetValid, LifetimeExceeded,
-    Expired, AddressMismatch. The raised error's `dialect` names the dialect that refused."""
-    raise NotImplementedError
+class Proof(Struct, frozen=True, kw_only=True):
+    """Authentic credentials, whenever they are looked at: a function of method, host, target, headers and keyring.
+
+    They open nothing by themselves: `admit` says whether they do now, for this client.
+    """
+
+    claims: Claims
+    key: Key
+
+
+def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: float) -> Claims:
+    """What the request's credentials say, once they are known to be authentic and valid at `now` (unix seconds).
+
+    Raises what `prove` and `admit` raise.
+    """
+    return admit(prove(request, realm, keyring), request.client, now)
+
+
+def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
+    """Steps 2 to 5: whose signature this is. It needs no clock and no client, so its result may be kept.
+
+    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
+    SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
+    the realm's.
+    """
+    if request.method not in _METHODS:
+        raise MethodNotAllowed("Pictures are read with GET or HEAD.")
+    for name in realm.dialects:
+        dialect = DIALECTS[name]
+        try:
+            presented = dialect.read(request, realm)
+            if presented is not None:
+                _refuse_mixture(request, realm, dialect)
+                key = signer(presented, dialect, realm, keyring)
+                return Proof(claims=_claims(presented, dialect, key), key=key)
+        except CountermarkError as error:
+            error.dialect = name
+            raise
+    raise _nothing_presented(realm)
+
+
+def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> Key:
+    """Step 5: the key whose signature this is, in whatever state, or SignatureInvalid."""
+    candidates = _candidates(presented, dialect, realm, keyring)
+    found = None
+    # Never stops at a match: the time taken must not tell which key it was.
+    for key in candidates:
+        if dialect.holds(presented, key):
+            found = key
+    if found is None:
+        private = "" if candidates else f"no key of this site for dialect {dialect.name} and id {presented.key_id!r}"
+        raise SignatureInvalid("The signature does not belong to this URL.", private=private)
+    return found
+
+
+def _candidates(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> tuple[Key, ...]:
+    if not dialect.capabilities.key_ids:
+        return keyring.candidates(dialect.name, realm.site)
+    named = keyring.find(dialect.name, realm.site, presented.key_id)
+    return () if named is None else (named,)
+
+
+def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect) -> None:
+    """Step 3: parameters of two dialects in one URL leave open which of them a later reader obeys."""
+    if len(realm.dialects) == 1:
+        return
+    names = {pair.name for pair in request.target.pairs} - dialect.reserved
+    for other in realm.dialects:
+        if not names.isdisjoint(DIALECTS[other].reserved):
+            raise ParameterUnknown("The URL mixes the parameters of two signature dialects.", private=other)
+
+
+def admit(proof: Proof, client: Address, now: float) -> Claims:
+    """Steps 6 to 8: whether authentic credentials count at `now` (unix seconds) and for this client.
+
+    Raises KeyInactive, NotYetValid, Expired, LifetimeExceeded or AddressMismatch, with the dialect that refused.
+    """
+    try:
+        _check_validity(proof.claims, proof.key, client, now)
+    except CountermarkError as error:
+        error.dialect = proof.claims.dialect
+        raise
+    return proof.claims
+
+
+def _check_validity(claims: Claims, key: Key, client: Address, now: float) -> None:
+    if not key.verifies(now):
+        raise KeyInactive("The key that signed this URL is not in use.", private=f"key {key.id} is {key.state}")
+    if claims.not_before is not None and now < claims.not_before:
+        raise NotYetValid("The URL is not valid yet.")
+    if claims.expires is not None:
+        if now > claims.expires:
+            raise Expired("The URL has expired.")
+        if claims.expires - now > key.max_life:
+            raise LifetimeExceeded(f"The URL would live longer than its key may grant: {key.max_life} seconds.")
+    if claims.address is not None and client not in claims.address:
+        raise AddressMismatch("The URL is bound to another client address.", private=f"client is {client}")
+
+
+def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
+    return Claims(
+        dialect=dialect.name,
+        syntax=dialect.syntax,
+        key_id=key.id,
+        id=_grant_id(dialect.name, key.id, presented.message),
+        path=presented.path,
+        pairs=presented.pairs,
+        expires=presented.expires,
+        not_before=presented.not_before,
+        address=presented.address,
+        preset=presented.preset,
+        transform_hash=presented.transform_hash,
+    )
+
+
+def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
+    """SHA-256 over what was signed, each part behind its length, so that no two triples have the same bytes."""
+    head = f"{len(dialect)}:{dialect}{len(key_id)}:{key_id}{len(message)}:".encode()
+    return hashlib.sha256(head + message).digest()
+
+
+def _nothing_presented(realm: Realm) -> SignatureMissing:
+    missing = SignatureMissing("The URL is not signed.")
+    missing.dialect = realm.dialects[0]
+    return missing

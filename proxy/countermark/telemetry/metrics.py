@@ -71,6 +71,7 @@ _TABLE = (
     Metric(name="log_lines_dropped", kind="counter", help="Log lines dropped because nobody read them fast enough."),
     Metric(name="render_children", kind="gauge", help="Render children alive, by what they do.", labels=("state",)),
     Metric(name="render_queue", kind="gauge", help="Renders that wait for a child."),
+    Metric(name="renders", kind="counter", help="Renders by result; shed ones waited too long.", labels=("result",)),
     Metric(name="render_deaths", kind="counter", help="Render children that ended early, by cause.", labels=("cause",)),
     Metric(name="parcel_bytes", kind="gauge", help="Bytes of originals held for rendering."),
     Metric(name="cache_bytes", kind="gauge", help="Bytes of finished pictures kept in memory."),

@@ -18,10 +18,9 @@ _LINE_LIMIT = 16 * 2**20
 
 class Orders(Struct, frozen=True, kw_only=True, tag="orders"):
     """The first message to a worker: the settings as the supervisor checked them, so that a worker never reads a file
-    that has changed since. `folder` is where relative paths start; `instance` is a secret that all workers share."""
+    that has changed since. `instance` is a secret that all workers share."""
 
     settings: Settings
-    folder: str
     instance: str
 
 

@@ -18,7 +18,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -46,20 +45,20 @@ CLOSE_SECONDS = 5.0
 log = structlog.get_logger("countermark.supervisor")
 
 
-def serve(load: Load, *, folder: Path, command: Sequence[str] = WORKER) -> int:
+def serve(load: Load, *, command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop; the exit status. Raises ConfigurationInvalid when it cannot start.
 
     `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
     """
-    return uvloop.run(_serve(load, folder, command))
+    return uvloop.run(_serve(load, command))
 
 
-async def _serve(load: Load, folder: Path, command: Sequence[str]) -> int:
+async def _serve(load: Load, command: Sequence[str]) -> int:
     settings = load()
     logging.configure(settings.log, process="supervisor")
     listener = listen.inherited(os.environ) or listen.bind(settings.server.listen, setting="server.listen")
     admin_listener = listen.bind(settings.server.admin, setting="server.admin")
-    supervisor = Supervisor(settings, load=load, folder=folder, command=command, listener=listener)
+    supervisor = Supervisor(settings, load=load, command=command, listener=listener)
     runner = await admin.start(admin_listener, supervisor)
     try:
         return await supervisor.run(admin_name=listen.name(admin_listener))
@@ -123,12 +122,9 @@ class Worker:
 class Supervisor:
     """Workers, the settings they run with, and the sum of their numbers."""
 
-    def __init__(
-        self, settings: Settings, *, load: Load, folder: Path, command: Sequence[str], listener: socket.socket
-    ) -> None:
+    def __init__(self, settings: Settings, *, load: Load, command: Sequence[str], listener: socket.socket) -> None:
         self._settings = settings
         self._load = load
-        self._folder = folder
         self._command = tuple(command)
         self._listener = listener
         self._instance = secrets.token_hex(16)
@@ -233,7 +229,7 @@ class Supervisor:
                 *self._command, *map(str, descriptors), pass_fds=descriptors, stdin=subprocess.DEVNULL
             )
         channel = await supervisor_end(ours)
-        channel.send(Orders(settings=settings, folder=str(self._folder), instance=self._instance))
+        channel.send(Orders(settings=settings, instance=self._instance))
         worker = Worker(process, channel)
         self._workers.append(worker)
         self._run(self._listen_to(worker))

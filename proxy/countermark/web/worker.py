@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Protocol, get_args
 
 import structlog
@@ -39,7 +38,7 @@ log = structlog.get_logger("countermark.web")
 class Build(Protocol):
     """Settings become a door. Raises ConfigurationInvalid for what only a start can find."""
 
-    def __call__(self, settings: Settings, *, folder: Path, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
+    def __call__(self, settings: Settings, *, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
 
 
 def run(*, listener: int, control: int, build: Build, denials: Denials) -> int:
@@ -60,7 +59,7 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
     logging.configure(orders.settings.log, process=f"worker {os.getpid()}")
     telemetry = EventSink(orders.settings.log)
     try:
-        door = await build(orders.settings, folder=Path(orders.folder), instance=orders.instance, telemetry=telemetry)
+        door = await build(orders.settings, instance=orders.instance, telemetry=telemetry)
     except ConfigurationInvalid as invalid:
         for fault in invalid.faults:
             log.error("configuration fault", fault=str(fault))

@@ -1,0 +1,1 @@
+"""One measurement a file: `measure(setting)` hands back a Result. `table.py` lists them."""

@@ -1,0 +1,169 @@
+"""(d) The same uncached renders by other image servers, two processes each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+from benchmarks import gateway, load, nginx, origin, processes, thumbor
+from benchmarks.bare import QUALITY, Bare
+from benchmarks.figures import Figure, Goal, median, percentile, ratios
+from benchmarks.pictures import SIZES, Size
+from benchmarks.result import Result
+from benchmarks.rounds import alternate
+from benchmarks.setting import Setting, tool
+
+PROCESSES = 2
+CLIENTS = 4
+JOBS = {"large": 48, "medium": 120, "small": 240}
+GOALS = {"thumbor": Goal("at least", 1.3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A peer: where it is, how a picture is asked of it, and its first process (0 where it is not ours)."""
+
+    address: load.Address
+    target: Callable[[str, Size], str]
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One round: good answers a second, the seconds of each, processor seconds, a result's length, how many failed."""
+
+    rate: float
+    each: tuple[float, ...]
+    cpu: float
+    length: int
+    failed: int
+
+
+def measure(setting: Setting) -> Result:
+    """thumbor, nginx image_filter, and the peers that the command line names."""
+    figures: list[Figure] = []
+    notes = [
+        f"originals: {setting.pictures.story}",
+        f"{PROCESSES} processes each, files on local disk, {CLIENTS} at a time, quality {QUALITY}, no caching anywhere",
+        "all servers are up during all rounds, one works at a time; the client shares the cores with each alike",
+        "thumbor (Pillow) and image_filter (libgd) check no signature here",
+    ]
+    with contextlib.ExitStack() as stack:
+        servers, absent = _start(setting, stack)
+        bare = stack.enter_context(Bare())
+        for size in SIZES:
+            setting.say(f"  {size.name}: {', '.join(servers)}")
+            figures += _compare(setting, servers, bare, size, notes)
+    return Result(
+        name="peers",
+        title="uncached render, gateway / peer (throughput: higher is better for us)",
+        figures=tuple(figures),
+        notes=tuple(notes),
+        absent=tuple(absent),
+    )
+
+
+def _start(setting: Setting, stack: contextlib.ExitStack) -> tuple[dict[str, Server], list[str]]:
+    root = setting.pictures.folder
+    gate = stack.enter_context(gateway.start(setting.place("gateway"), root, workers=PROCESSES, render=gateway.PATIENT))
+    servers = {"gateway": Server(gate.address, lambda key, size: _ours(gate, key, size), gate.process.pid)}
+    absent = []
+    program = thumbor.installed(setting.say)
+    if program:
+        running = thumbor.running(program, setting.place("thumbor"), root, workers=PROCESSES, quality=QUALITY)
+        address, pid = stack.enter_context(running)
+        servers["thumbor"] = Server(address, lambda key, size: f"/unsafe/{size.width}x0/{key}", pid)
+    else:
+        absent.append(f"thumbor {thumbor.VERSION}: could not be installed")
+    if tool("nginx") and nginx.IMAGE_FILTER.exists():
+        locations = nginx.image_filter_locations([size.width for size in SIZES], QUALITY)
+        folder = setting.place("nginx")
+        peer = stack.enter_context(
+            nginx.running(folder, root, workers=PROCESSES, locations=locations, modules=[nginx.IMAGE_FILTER])
+        )
+        servers["nginx image_filter"] = Server(peer.address, lambda key, size: f"/{size.width}/{key}", peer.pid)
+    else:
+        absent.append("nginx image_filter: Debian's nginx and libnginx-mod-http-image-filter are not installed")
+    if setting.peers:
+        remote = stack.enter_context(origin.running(root, setting.place("origin") / "log"))
+        servers |= {name: _named(template, remote.url) for name, template in setting.peers.items()}
+    return servers, absent + _silent(setting, servers)
+
+
+def _ours(gate: gateway.Gateway, key: str, size: Size) -> str:
+    return gate.target(key, f"w={size.width}&q={QUALITY}")
+
+
+def _named(template: str, source: str) -> Server:
+    parts = urlsplit(template)
+    path = template.partition(parts.netloc)[2]
+
+    def target(key: str, size: Size) -> str:
+        fields = {"width": size.width, "quality": QUALITY, "key": key, "source": quote(source + key, safe="")}
+        return path.format(**fields)
+
+    return Server((parts.hostname or "127.0.0.1", parts.port or 80), target, 0)
+
+
+def _silent(setting: Setting, servers: dict[str, Server]) -> list[str]:
+    """Take out the peers that do not answer one picture with 200."""
+    gone = []
+    for name in [name for name in servers if name != "gateway"]:
+        server = servers[name]
+        target = server.target(setting.pictures.fresh("small", 1)[0], SIZES[-1])
+        sample = load.run(partial(load.ask_once, server.address, target))
+        if sample.status != 200:
+            gone.append(f"{name}: answered {sample.status or 'nothing'} instead of a picture")
+            del servers[name]
+    return gone
+
+
+def _compare(setting: Setting, servers: dict[str, Server], bare: Bare, size: Size, notes: list[str]) -> list[Figure]:
+    jobs = max(8, JOBS[size.name] // (6 if setting.quick else 1))
+    sides = {name: partial(_round, setting, server, size, jobs) for name, server in servers.items()}
+    sides["bare libvips"] = partial(_floor, setting, bare, size, jobs)
+    runs = alternate(sides, setting.rounds(5))
+    ours = runs.pop("gateway")
+    notes.append(
+        f"{size.name}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items())
+    )
+    return [figure for name, theirs in runs.items() for figure in _figures(size, name, ours, theirs)]
+
+
+def _figures(size: Size, name: str, ours: list[Run], theirs: list[Run]) -> list[Figure]:
+    def figure(what: str, value: Callable[[Run], float], goal: Goal | None = None) -> Figure:
+        samples = ratios([value(run) for run in ours], [value(run) for run in theirs])
+        return Figure(label=f"{size.name}, gateway / {name}: {what}", unit="x", samples=samples, goal=goal)
+
+    return [
+        figure("throughput", lambda run: run.rate, GOALS.get(name)),
+        figure("p50 latency", lambda run: percentile(run.each, 0.5)),
+        figure("p99 latency", lambda run: percentile(run.each, 0.99)),
+        figure("CPU a picture", lambda run: run.cpu / len(run.each)),
+    ]
+
+
+def _round(setting: Setting, server: Server, size: Size, jobs: int) -> Run:
+    targets = [server.target(key, size) for key in setting.pictures.fresh(size.name, jobs)]
+    before = processes.cpu_seconds(processes.tree(server.pid)) if server.pid else 0.0
+    took = load.run(partial(load.closed_loop, server.address, targets, CLIENTS))
+    used = processes.cpu_seconds(processes.tree(server.pid)) - before if server.pid else 0.0
+    if not took.good:
+        raise RuntimeError(f"a server gave no picture at all: {took.statuses}")
+    each = tuple(sample.seconds for sample in took.good)
+    return Run(took.rate, each, used, took.good[-1].length, jobs - len(each))
+
+
+def _floor(setting: Setting, bare: Bare, size: Size, jobs: int) -> Run:
+    """What libvips takes without any server, on as many threads as there are cores: whoever uses it gets no lower."""
+    files = [setting.pictures.file(size.name)] * jobs
+    run = bare.run(files, width=size.width, clients=CLIENTS, threads=setting.cores)
+    return Run(run.rate, run.each, run.cpu, run.length, 0)
+
+
+def _absolute(name: str, runs: list[Run]) -> str:
+    failed = sum(run.failed for run in runs)
+    return f"{name} {median([run.rate for run in runs]):.1f}/s ({runs[-1].length / 1000:.0f} kB each, {failed} failed)"

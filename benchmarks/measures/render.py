@@ -1,0 +1,144 @@
+"""(a) An uncached render through the gateway against the same libvips calls on bare threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import gateway, load, origin, processes
+from benchmarks.bare import QUALITY, Bare, BareRun
+from benchmarks.figures import Figure, Goal, percentile, ratios
+from benchmarks.pictures import SIZES, Size
+from benchmarks.result import Result
+from benchmarks.rounds import alternate
+from benchmarks.setting import Setting
+
+CLIENTS = (1, 4, 16)
+WORKERS = 2
+JOBS = {"large": 48, "medium": 160, "small": 400}
+GOALS = {
+    ("large", "latency", 1): Goal("at most", 1.10),
+    ("large", "throughput", 4): Goal("at least", 1.0),
+    ("small", "latency", 1): Goal("at most", 1.5),
+    ("small", "throughput", 4): Goal("at least", 0.8),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRun:
+    """One round through the gateway."""
+
+    load: load.Load
+    cpu: float
+
+
+def measure(setting: Setting) -> Result:
+    """All sizes at all concurrencies from local files, and the large one once over HTTP."""
+    pictures = setting.pictures
+    figures: list[Figure] = []
+    notes = [
+        f"originals: {pictures.story}",
+        f"{WORKERS} gateway workers with caches on, every request another object name; quality {QUALITY}",
+        f"bare: one process, {setting.cores} threads, VIPS_CONCURRENCY=1, reads the file too",
+        "the gateway sheds nothing in these rounds (queue_delay raised), as bare libvips sheds nothing either",
+        "the load client shares the cores with the gateway; bare libvips has no client to pay for",
+        "memory is the peak PSS of all processes together in a round of its own, at 4 clients",
+    ]
+    with (
+        origin.running(pictures.folder, setting.place("origin") / "log") as remote,
+        gateway.start(
+            setting.place("gateway"), pictures.folder, workers=WORKERS, remote=remote.url, render=gateway.PATIENT
+        ) as gate,
+        Bare() as bare,
+    ):
+        for size, clients in itertools.product(SIZES, CLIENTS):
+            setting.say(f"  {size.name}, {clients} at a time")
+            figures += _compare(setting, gate, bare, size, clients, notes)
+        setting.say("  large over HTTP, 4 at a time")
+        figures += _compare(setting, gate, bare, SIZES[0], 4, notes, site="remote")
+        for size in SIZES:
+            figures += _memory(setting, gate, bare, size)
+    return Result(
+        name="render", title="uncached render, gateway / bare libvips", figures=tuple(figures), notes=tuple(notes)
+    )
+
+
+def _compare(
+    setting: Setting, gate: gateway.Gateway, bare: Bare, size: Size, clients: int, notes: list[str], site: str = "bench"
+) -> list[Figure]:
+    jobs = max(8, JOBS[size.name] // (4 if setting.quick else 1))
+    through = partial(_through, setting, gate, size, clients, jobs, site)
+    through()  # warms children and connections
+    files = [setting.pictures.file(size.name)] * jobs
+    ours: list[GatewayRun] = []
+    theirs: list[BareRun] = []
+    alone = partial(bare.run, files, width=size.width, clients=clients, threads=setting.cores)
+    alternate({"bare": lambda: theirs.append(alone()), "gateway": lambda: ours.append(through())}, setting.rounds(5))
+    label = f"{size.name}{' over http' if site == 'remote' else ''}, {clients} at a time"
+    notes.append(_absolute(label, ours, theirs, jobs))
+    return _figures(label, size, clients, ours, theirs, jobs, with_goals=site == "bench")
+
+
+def _through(setting: Setting, gate: gateway.Gateway, size: Size, clients: int, jobs: int, site: str) -> GatewayRun:
+    keys = setting.pictures.fresh(size.name, jobs)
+    targets = [gate.target(key, f"w={size.width}&q={QUALITY}", site=site) for key in keys]
+    cpu = processes.cpu_seconds(gate.pids)
+    run = load.run(lambda: load.closed_loop(gate.address, targets, clients))
+    if len(run.good) < jobs:
+        raise RuntimeError(f"only {len(run.good)} of {jobs} renders succeeded: {run.statuses}\n{gate.tail()}")
+    return GatewayRun(run, processes.cpu_seconds(gate.pids) - cpu)
+
+
+def _figures(
+    label: str,
+    size: Size,
+    clients: int,
+    ours: Sequence[GatewayRun],
+    theirs: Sequence[BareRun],
+    jobs: int,
+    *,
+    with_goals: bool,
+) -> list[Figure]:
+    def figure(what: str, name: str, a: list[float], b: list[float]) -> Figure:
+        goal = GOALS.get((size.name, what, clients)) if with_goals else None
+        return Figure(label=f"{label}: {name}", unit="x", samples=ratios(a, b), goal=goal)
+
+    def bare_latency(share: float) -> list[float]:
+        return [percentile(run.each, share) for run in theirs]
+
+    return [
+        figure("latency", "p50 latency", [run.load.latency(0.5) for run in ours], bare_latency(0.5)),
+        figure("tail", "p99 latency", [run.load.latency(0.99) for run in ours], bare_latency(0.99)),
+        figure("throughput", "throughput", [run.load.rate for run in ours], [run.rate for run in theirs]),
+        figure("cpu", "CPU a picture", [run.cpu / jobs for run in ours], [run.cpu / jobs for run in theirs]),
+    ]
+
+
+def _absolute(label: str, ours: Sequence[GatewayRun], theirs: Sequence[BareRun], jobs: int) -> str:
+    """The absolute figures behind the ratios, for orientation; they are this machine's only."""
+    rate, bare_rate = percentile([r.load.rate for r in ours], 0.5), percentile([r.rate for r in theirs], 0.5)
+    p50 = percentile([r.load.latency(0.5) for r in ours], 0.5) * 1000
+    bare_p50 = percentile([percentile(r.each, 0.5) for r in theirs], 0.5) * 1000
+    client = sum(r.load.client_cpu for r in ours) / sum(r.load.seconds for r in ours)
+    return (
+        f"{label}: gateway {rate:.1f}/s, p50 {p50:.1f} ms; bare {bare_rate:.1f}/s, p50 {bare_p50:.1f} ms; "
+        f"{jobs} pictures a round; the client used {client:.0%} of a core"
+    )
+
+
+def _memory(setting: Setting, gate: gateway.Gateway, bare: Bare, size: Size) -> list[Figure]:
+    jobs = max(8, JOBS[size.name] // 4)
+    with processes.MemoryWatch(gate.process.pid) as watch:
+        _through(setting, gate, size, 4, jobs, "bench")
+    files = [setting.pictures.file(size.name)] * jobs
+    alone = bare.run(files, width=size.width, clients=4, threads=setting.cores, watch=True)
+    count = len(gate.pids)
+    return [
+        Figure(label=f"{size.name}: peak memory of {count} gateway processes", unit="MB", samples=(watch.peak / 1e6,)),
+        Figure(
+            label=f"{size.name}: of that, grown during the round", unit="MB", samples=((watch.peak - watch.base) / 1e6,)
+        ),
+        Figure(label=f"{size.name}: peak memory of bare libvips", unit="MB", samples=(alone.peak / 1e6,)),
+    ]

@@ -1,0 +1,22 @@
+"""All measurements, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.measures import bombs, burst, hit, overload, peers, render, restart, slow, stream, wall
+from benchmarks.result import Result
+from benchmarks.setting import Setting
+
+MEASURES: Mapping[str, Callable[[Setting], Result]] = {
+    "render": render.measure,
+    "hit": hit.measure,
+    "burst": burst.measure,
+    "peers": peers.measure,
+    "stream": stream.measure,
+    "bombs": bombs.measure,
+    "wall": wall.measure,
+    "slow": slow.measure,
+    "restart": restart.measure,
+    "overload": overload.measure,
+}

@@ -1,0 +1,76 @@
+"""URLs on the command line, and the site that each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+import click
+
+from countermark.core.request import Address
+from countermark.settings.model import Settings, SiteSettings
+
+site_option = click.option("--site", "site_name", help="Name of the site; else the URL's host and path decide.")
+
+
+class AddressType(click.ParamType[Address]):
+    """An IPv4 or IPv6 address."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return ip_address(value)
+        except ValueError:
+            self.fail("must be an IPv4 or IPv6 address", param, ctx)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The part before the path ("https://img.example.com", or "") and the raw target behind it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or "/" in scheme or "?" in scheme:
+        return "", url
+    end = min((rest.index(mark) for mark in "/?#\\" if mark in rest), default=len(rest))
+    return f"{scheme}://{rest[:end]}", rest[end:] or "/"
+
+
+def find_site(settings: Settings, name: str | None, origin: str, target: str) -> SiteSettings:
+    """The site of this name, or the one that the URL belongs to. Raises click.UsageError where that is not one site."""
+    host = origin.partition("://")[2].partition(":")[0].lower()
+    path = target.partition("?")[0]
+    if name is not None:
+        return _named(settings, name, path)
+    fitting = [site for site in settings.sites if _fits(site, host, path)]
+    if not fitting:
+        raise click.UsageError(f"No site has this host and path; there are {_names(settings.sites)}.")
+    ranked = sorted(fitting, key=_rank, reverse=True)
+    if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
+        raise click.UsageError(f"Several sites have this path; name one with --site: {_names(ranked)}.")
+    return ranked[0]
+
+
+def _named(settings: Settings, name: str, path: str) -> SiteSettings:
+    site = next((site for site in settings.sites if site.name == name), None)
+    if site is None:
+        raise click.UsageError(f"No site is called {name}; there are {_names(settings.sites)}.")
+    if not path.startswith(_prefix(site)):
+        raise click.UsageError(f"The paths of site {name} start with {_prefix(site)}.")
+    return site
+
+
+def _fits(site: SiteSettings, host: str, path: str) -> bool:
+    """A URL without a host fits any."""
+    return (not host or site.match.host in ("*", host)) and path.startswith(_prefix(site))
+
+
+def _rank(site: SiteSettings) -> tuple[bool, int]:
+    return site.match.host != "*", len(_prefix(site))
+
+
+def _prefix(site: SiteSettings) -> str:
+    return site.match.prefix.rstrip("/") + "/"
+
+
+def _names(sites: Sequence[SiteSettings]) -> str:
+    return ", ".join(site.name for site in sites) or "none"

@@ -1,0 +1,50 @@
+"""`countermark explain`: why a URL is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from countermark.cli.address import site_option
+from countermark.cli.options import config_option, json_option
+from countermark.cli.verify import explanation, ip_option, verdict
+from countermark.core.request import Address
+from countermark.signing.explain import Explanation
+
+
+@click.command("explain")
+@click.argument("url")
+@config_option
+@site_option
+@ip_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+    """Say which check fails first, what exactly is signed, and what may have changed the URL on its way.
+
+    It never prints the signature that would have been right.
+
+    \b
+    Example:
+      countermark explain 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…&utm_source=mail'
+    """
+    found = explanation(url, config, site_name, client)
+    click.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
+    ctx.exit(0 if found.good else 1)
+
+
+def _text(found: Explanation) -> str:
+    lines = [verdict(found)]
+    if found.step:
+        lines.append(f"first failed check: {found.step}" + (f" ({found.private})" if found.private else ""))
+    if found.parts:
+        lines.append("signed, in this order:")
+        lines += [f"  {part.name:<14}{part.text}" for part in found.parts]
+    for finding in found.findings:
+        certainty = "this explains it" if finding.proven else "perhaps"
+        lines.append(f"{certainty}: {finding.change}: {finding.detail}")
+    if not found.good and not found.findings:
+        lines.append("no change that is usual on the way explains it")
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""`countermark sign`: make a signed URL."""
+
+from __future__ import annotations
+
+import json
+import time
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import click
+
+from countermark.cli.address import AddressType, find_site, site_option, split_url
+from countermark.cli.options import config_option, json_option
+from countermark.configuration import read_keyring, read_settings
+from countermark.core.errors import CountermarkError
+from countermark.core.request import Address, EdgeRequest
+from countermark.core.target import Target, parse_target
+from countermark.keys.keyfile import read_life
+from countermark.keys.keyring import Key, Keyring
+from countermark.signing.dialect import Realm
+from countermark.signing.expiry import quantised
+from countermark.signing.explain import NOWHERE
+from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+from countermark.signing.realm import realm_of
+from countermark.signing.table import DIALECTS
+from countermark.signing.verify import authenticate
+
+
+class LifeType(click.ParamType[int]):
+    """A life in seconds, written 90s, 15m, 12h or 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        life = value if isinstance(value, int) else read_life(value)
+        if life is None:
+            self.fail("must be a duration such as 15m, 12h or 7d", param, ctx)
+        return life
+
+
+@click.command("sign")
+@click.argument("url", metavar="PATH?OPERATIONS")
+@config_option
+@site_option
+@click.option("--key", "key_id", help="Id of the signing key; else the first active one that the site takes.")
+@click.option("--expires-in", "life", type=LifeType(), default="1h", show_default=True, help="Longest life of the URL.")
+@click.option("--exact", is_flag=True, help="Expire at exactly that time; else the URL stays the same for a while.")
+@click.option("--ip", "address", type=AddressType(), help="Bind the URL to this client address.")
+@json_option
+def command(
+    url: str,
+    config: Path,
+    site_name: str | None,
+    key_id: str | None,
+    life: int,
+    exact: bool,
+    address: Address | None,
+    as_json: bool,
+) -> None:
+    """Print the signed URL of a picture and its operations.
+
+    The path is the URL's own, escaped, with the site's prefix; a scheme and host before it are kept. The expiry is
+    rounded down to a quarter of the life, so that one picture keeps one URL that caches can keep.
+
+    \b
+    Example:
+      countermark sign '/shop/cat.jpg?w=800&fit=cover'
+      countermark sign --key k1 --expires-in 7d https://img.example.com/shop/cat.jpg
+    """
+    settings = read_settings(config)
+    keyring = read_keyring(settings)
+    origin, raw = split_url(url)
+    now = time.time()
+    try:
+        realm = realm_of(find_site(settings, site_name, origin, raw))
+        key = _key(keyring, realm, key_id, now)
+        expires = int(now + life) if exact else quantised(now, life)
+        target = _mint(parse_target(raw), realm, key, expires, address)
+        claims = authenticate(_request(parse_target(target), address), realm, keyring, now)
+    except CountermarkError as error:
+        raise click.ClickException(f"{error.detail} {error.private}".strip()) from None
+    signed = {"url": origin + target, "site": realm.site, "dialect": key.dialect, "key": key.id}
+    click.echo(json.dumps({**signed, "expires": claims.expires}) if as_json else origin + target)
+
+
+def _key(keyring: Keyring, realm: Realm, key_id: str | None, now: float) -> Key:
+    """The key that was asked for, or the first that may sign, in the order of the site's dialects."""
+    fitting = [
+        key
+        for dialect in realm.dialects
+        for key in keyring.keys
+        if key.dialect == dialect and key.opens(realm.site) and key.signs(now) and key_id in (None, key.id)
+    ]
+    if not fitting:
+        wanted = f"active key {key_id}" if key_id else "active key"
+        raise click.ClickException(f"There is no {wanted} for site {realm.site} ({', '.join(realm.dialects)}).")
+    return fitting[0]
+
+
+def _mint(target: Target, realm: Realm, key: Key, expires: int, address: Address | None) -> str:
+    bound = DIALECTS[key.dialect].capabilities.address
+    if address is not None and not bound:
+        raise click.UsageError(f"{key.dialect} cannot bind a URL to an address.")
+    if key.dialect == "native":
+        network = None if address is None else ip_network(address)
+        return mint_native(target, audience=realm.audience, key=key, expires=expires, address=network)
+    if key.dialect == "keycdn_image":
+        return mint_keycdn_image(target, key=key)
+    if bool(realm.options.get("keycdn_ip")) != (address is not None):
+        raise click.UsageError("Give --ip exactly where the site's keycdn_ip is on.")
+    return mint_keycdn_access(target, key=key, expires=expires, address=address)
+
+
+def _request(target: Target, address: Address | None) -> EdgeRequest:
+    """The request that will come, to see that it will be taken."""
+    client = NOWHERE if address is None else address
+    return EdgeRequest(id="", method="GET", target=target, host="", client=client, headers={}, received=0.0)

@@ -1,0 +1,60 @@
+"""`countermark verify`: does this URL open its site now?"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from countermark.cli.address import AddressType, find_site, site_option, split_url
+from countermark.cli.options import config_option, json_option
+from countermark.configuration import read_keyring, read_settings
+from countermark.core.errors import CountermarkError
+from countermark.core.request import Address
+from countermark.signing.explain import NOWHERE, Explanation, explain
+from countermark.signing.realm import realm_of
+
+ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
+
+
+def explanation(url: str, config: Path, site_name: str | None, client: Address) -> Explanation:
+    """What the gateway would make of a URL at this moment. Raises click errors for settings that cannot be used."""
+    settings = read_settings(config)
+    keyring = read_keyring(settings)
+    origin, raw = split_url(url)
+    try:
+        realm = realm_of(find_site(settings, site_name, origin, raw))
+    except CountermarkError as error:
+        raise click.ClickException(error.detail) from None
+    return explain(raw, realm=realm, keyring=keyring, now=time.time(), client=client)
+
+
+def verdict(found: Explanation) -> str:
+    """One line: what it is, or why not."""
+    if not found.good:
+        return f"refused: {found.reason}: {found.detail}"
+    until = "for ever" if found.expires_in is None else f"for {found.expires_in} more seconds"
+    return f"good: site {found.site}, dialect {found.dialect}, key {found.key_id}, {until}"
+
+
+@click.command("verify")
+@click.argument("url")
+@config_option
+@site_option
+@ip_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+    """Say whether a signed URL would be accepted now; exit 0 if so, 1 if not.
+
+    \b
+    Example:
+      countermark verify 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…'
+    """
+    found = explanation(url, config, site_name, client)
+    facts = {name: getattr(found, name) for name in ("good", "site", "dialect", "key_id", "reason", "detail")}
+    facts["expires_in"] = found.expires_in
+    click.echo(msgspec.json.encode(facts).decode() if as_json else verdict(found))
+    ctx.exit(0 if found.good else 1)

@@ -1,0 +1,109 @@
+"""Respond: headers that tell caches the truth and never outlive the permission."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from functools import lru_cache
+
+from countermark.core.answer import Answer
+from countermark.core.events import RequestEvent
+from countermark.core.grant import Grant
+from countermark.core.picture import Rendition
+from countermark.core.request import EdgeRequest
+from countermark.delivery.conditions import not_modified, wanted_range
+from countermark.delivery.obtain import Obtained, Passage, Unchanged
+from countermark.delivery.sites import Site
+from countermark.delivery.warrants import Warrant
+
+Fields = list[tuple[str, str]]
+
+# A picture is data and nothing else: never sniffed as a script, never a document with rights, never a Referer source.
+SECURITY_FIELDS: tuple[tuple[str, str], ...] = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; sandbox"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ("Referrer-Policy", "no-referrer"),
+)
+
+_CACHE_STATUS = {
+    "hit": "countermark; hit",
+    "disk": "countermark; hit; detail=disk",
+    "stale": "countermark; hit; detail=origin-away",
+    "revalidated": "countermark; hit; detail=revalidated",
+    "collapsed": "countermark; fwd=uri-miss; collapsed",
+    "miss": "countermark; fwd=uri-miss; stored",
+    "bypass": "countermark; fwd=bypass",
+}
+
+
+def cache_control(site: Site, grant: Grant, now: float) -> str:
+    """Freshness for caches downstream: the site's wish, cut at the end of the permission (RFC 9111 §5.2).
+
+    must-revalidate, because a cache that may serve stale would outlive the permission too.
+    """
+    seconds = site.max_age
+    if grant.expires is not None:
+        seconds = min(seconds, grant.expires - int(now) - 1)
+    if seconds <= 0:
+        return "private, no-store"
+    return f"{'public' if grant.shareable else 'private'}, max-age={seconds}, must-revalidate"
+
+
+def respond(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
+    """The answer. Raises RangeNotSatisfiable."""
+    fields = _common_fields(obtained, warrant, request, event)
+    if isinstance(obtained, Unchanged):
+        return Answer(status=304, headers=tuple(fields))
+    if isinstance(obtained, Passage):
+        return _passage(obtained, fields)
+    if not_modified(request.headers, obtained.etag, obtained.modified):
+        return Answer(status=304, headers=tuple(fields))
+    return _rendition(obtained, fields, request)
+
+
+def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Fields:
+    fields: Fields = [("Cache-Control", cache_control(warrant.site, warrant.grant, request.received))]
+    if obtained.etag:
+        fields.append(("ETag", obtained.etag))
+    if obtained.modified is not None:
+        fields.append(("Last-Modified", _http_date(int(obtained.modified))))
+    if warrant.plan.vary_accept:
+        fields.append(("Vary", "Accept"))
+    fields.append(("Cache-Status", _CACHE_STATUS[event.cache]))
+    if event.stages:
+        fields.append(("Server-Timing", server_timing(event.stages)))
+    fields.extend(SECURITY_FIELDS)
+    return fields
+
+
+@lru_cache(1024)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+def server_timing(stages: dict[str, float]) -> str:
+    """Server-Timing (W3C): stage durations in milliseconds."""
+    return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
+
+
+def _rendition(rendition: Rendition, fields: Fields, request: EdgeRequest) -> Answer:
+    fields.append(("Content-Type", rendition.content_type))
+    fields.append(("Accept-Ranges", "bytes"))
+    size = len(rendition.body)
+    part = wanted_range(request.headers, rendition.etag, size) if request.method == "GET" else None
+    if part is None:
+        return Answer(status=200, headers=tuple(fields), body=rendition.body, length=size)
+    fields.append(("Content-Range", f"bytes {part.first}-{part.last}/{size}"))
+    body = rendition.body[part.first : part.last + 1]
+    return Answer(status=206, headers=tuple(fields), body=body, length=len(body))
+
+
+def _passage(passage: Passage, fields: Fields) -> Answer:
+    fields.append(("Content-Type", passage.content_type))
+    size, part = passage.facts.size, passage.part
+    if passage.etag and size is not None:
+        fields.append(("Accept-Ranges", "bytes"))
+    if part is None:
+        return Answer(status=200, headers=tuple(fields), stream=passage.stream, length=size)
+    fields.append(("Content-Range", f"bytes {part.first}-{part.last}/{size}"))
+    return Answer(status=206, headers=tuple(fields), stream=passage.stream, length=part.last - part.first + 1)

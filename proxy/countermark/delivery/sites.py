@@ -1,0 +1,43 @@
+"""Sites as the data plane uses them: settings compiled once, looked up by host and path on every request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from countermark.core.errors import SiteUnknown
+from countermark.core.request import EdgeRequest
+from countermark.imaging.plan import PlanRules
+from countermark.signing.dialect import Realm
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """One public front of one origin. `host` "*" is any; `prefix` starts and ends with a slash; `max_age` in seconds."""
+
+    name: str
+    host: str
+    prefix: str
+    realm: Realm
+    origin: str
+    rules: PlanRules
+    max_age: int
+    shared: bool
+
+
+class SiteTable:
+    """Finds the site of a request: an exact host goes before any host, then the longest prefix wins."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        self._by_host: dict[str, list[Site]] = {}
+        for site in sorted(sites, key=lambda site: len(site.prefix), reverse=True):
+            self._by_host.setdefault(site.host, []).append(site)
+
+    def match(self, request: EdgeRequest) -> Site:
+        """The site, or SiteUnknown."""
+        path = request.target.path
+        for host in (request.host, "*"):
+            for site in self._by_host.get(host, ()):
+                if path.startswith(site.prefix):
+                    return site
+        raise SiteUnknown("No site is configured for this host and path.")

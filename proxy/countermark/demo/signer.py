@@ -1,0 +1,45 @@
+"""Signing for the demo, from the very files that its gateway reads."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import ip_network
+from pathlib import Path
+
+from countermark.configuration import read_keyring, read_settings
+from countermark.core.target import parse_target
+from countermark.imaging.presets import read_presets
+from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+
+
+class DemoSigner:
+    """Signs with the demo's keys. All URLs of one signer count from the moment at which it was made."""
+
+    def __init__(self, settings_file: Path) -> None:
+        settings = read_settings(settings_file)
+        self._keys = {key.id: key for key in read_keyring(settings).keys}
+        self._presets = read_presets(settings.presets)
+        self._now = int(time.time())
+
+    def native(self, target: str, *, key: str = "demo-hmac", starts: int = 0, ends: int = 3600, ip: str = "") -> str:
+        """A native URL; `starts` and `ends` are seconds from now. The audience is the site, the path's first segment."""
+        return mint_native(
+            parse_target(target),
+            audience=target.split("/")[1],
+            key=self._keys[key],
+            expires=self._now + ends,
+            not_before=self._now + starts if starts else None,
+            address=ip_network(ip) if ip else None,
+        )
+
+    def preset(self, path: str, preset: str) -> str:
+        """A native URL of a preset, with its transform hash."""
+        return self.native(f"{path}?preset={preset}&th={self._presets[preset].hash}")
+
+    def keycdn_image(self, target: str) -> str:
+        """A KeyCDN image-processing URL."""
+        return mint_keycdn_image(parse_target(target), key=self._keys["demo-keycdn-image"])
+
+    def keycdn_access(self, path: str, *, ends: int = 3600) -> str:
+        """A KeyCDN access-control URL; `ends` in seconds from now."""
+        return mint_keycdn_access(parse_target(path), key=self._keys["demo-keycdn-access"], expires=self._now + ends)

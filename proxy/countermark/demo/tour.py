@@ -1,0 +1,224 @@
+"""The tour: what the gateway answers to good, bad, late, tampered and hostile requests, one stop each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from countermark.demo.signer import DemoSigner
+from countermark.demo.walk import Reply, Step
+
+BURST = 100
+LATER = 3600
+
+
+def tour(sign: DemoSigner) -> list[Step]:
+    """All stops in order."""
+    return [*_good(sign), *_cached(sign), *_refused(sign), *_keycdn(sign), *_pictures(sign), *_watched()]
+
+
+def _good(sign: DemoSigner) -> list[Step]:
+    jpeg = {"Content-Type": "image/jpeg"}
+    return [
+        Step(title="ready", target="/readyz", status=200),
+        Step(
+            title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")
+        ),
+        Step(title="the original, untouched", target=sign.native("/photos/coffee.jpg"), status=200, expect=jpeg),
+        Step(title="400 pixels wide", target=sign.native("/photos/coffee.jpg?w=400"), status=200, expect=jpeg),
+        Step(
+            title="the best format for this browser: AVIF",
+            target=sign.native("/photos/coffee.jpg?w=400&fm=auto"),
+            headers={"Accept": "image/avif,image/webp,*/*"},
+            status=200,
+            expect={"Content-Type": "image/avif", "Vary": "Accept"},
+        ),
+        Step(
+            title="the best format for an older one: WebP",
+            target=sign.native("/photos/coffee.jpg?w=400&fm=auto"),
+            headers={"Accept": "image/webp,*/*"},
+            status=200,
+            expect={"Content-Type": "image/webp", "Vary": "Accept"},
+        ),
+        Step(
+            title="a square, cut where the eye looks",
+            target=sign.native("/photos/astronaut.jpg?w=200&h=200&fit=cover&gravity=attention"),
+            status=200,
+            expect=jpeg,
+        ),
+        Step(title="a preset, bound by its hash", target=sign.preset("/photos/rocket.jpg", "card"), status=200),
+        Step(title="watermarked by the site", target=sign.native("/shop/chelsea.jpg?w=400"), status=200, expect=jpeg),
+        Step(title="watermarked though nothing was asked", target=sign.native("/shop/chelsea.jpg"), status=200),
+        Step(
+            title="signed with Ed25519",
+            target=sign.native("/photos/rocket.jpg?w=300", key="demo-ed25519"),
+            status=200,
+            expect=jpeg,
+        ),
+        Step(
+            title="bound to this address",
+            target=sign.native("/photos/rocket.jpg?w=301", ip="127.0.0.1"),
+            status=200,
+            expect={"Cache-Control": "private"},
+        ),
+    ]
+
+
+def _cached(sign: DemoSigner) -> list[Step]:
+    coffee = sign.native("/photos/coffee.jpg?w=400")
+    return [
+        Step(
+            title=f"{BURST} at once for one new picture",
+            target=sign.native("/photos/astronaut.jpg?w=333"),
+            status=200,
+            times=BURST,
+        ),
+        Step(title="again, from the cache", target=coffee, status=200, expect={"Cache-Status": "hit"}),
+        Step(title="its header alone", target=coffee, method="HEAD", status=200, check=_empty),
+        Step(
+            title="not modified",
+            target=coffee,
+            headers=lambda replies: {"If-None-Match": replies["again, from the cache"].headers["etag"]},
+            status=304,
+            check=_empty,
+        ),
+        Step(
+            title="its first hundred bytes",
+            target=coffee,
+            headers={"Range": "bytes=0-99"},
+            status=206,
+            expect={"Content-Range": "bytes 0-99/"},
+            check=lambda reply: "" if len(reply.body) == 100 else f"{len(reply.body)} bytes, expected 100",
+        ),
+        Step(title="a range beyond its end", target=coffee, headers={"Range": "bytes=99999999-"}, status=416),
+    ]
+
+
+def _refused(sign: DemoSigner) -> list[Step]:
+    good = sign.native("/photos/coffee.jpg?w=400")
+    return [
+        Step(
+            title="another width than was signed",
+            target=good.replace("w=400", "w=4000"),
+            status=403,
+            expect=_reason("signature_invalid"),
+        ),
+        Step(
+            title="another picture than was signed",
+            target=good.replace("coffee", "rocket"),
+            status=403,
+            expect=_reason("signature_invalid"),
+        ),
+        Step(
+            title="expired",
+            target=sign.native("/photos/coffee.jpg?w=400", ends=-1),
+            status=410,
+            expect={**_reason("expired"), "Cache-Control": "no-store"},
+        ),
+        Step(
+            title="not yet valid",
+            target=sign.native("/photos/coffee.jpg?w=400", starts=LATER // 2),
+            status=403,
+            expect=_reason("not_yet_valid"),
+        ),
+        Step(
+            title="bound to another address",
+            target=sign.native("/photos/coffee.jpg?w=400", ip="203.0.113.7"),
+            status=403,
+            expect=_reason("address_mismatch"),
+        ),
+        Step(
+            title="an operation that does not exist",
+            target=sign.native("/photos/coffee.jpg?wdith=400"),
+            status=400,
+            expect=_reason("parameter_unknown"),
+        ),
+        Step(title="an empty segment", target="/photos//coffee.jpg", status=400, expect=_reason("target_malformed")),
+        Step(title="a way out", target="/photos/../coffee.jpg", status=400, expect=_reason("target_malformed")),
+        Step(
+            title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")
+        ),
+        Step(title="another method", target=good, method="DELETE", status=405, expect={"Allow": "GET"}),
+        Step(title="no such site", target="/elsewhere/coffee.jpg", status=404, expect=_reason("site_unknown")),
+    ]
+
+
+def _keycdn(sign: DemoSigner) -> list[Step]:
+    image = sign.keycdn_image("/keycdn/coffee.jpg?width=300&height=200")
+    return [
+        Step(title="KeyCDN image processing", target=image, status=200, expect={"Content-Type": "image/jpeg"}),
+        Step(title="KeyCDN: tampered", target=image.replace("width=300", "width=301"), status=403),
+        Step(title="KeyCDN: no token", target="/keycdn/coffee.jpg?width=300", status=403),
+        Step(title="KeyCDN access control", target=sign.keycdn_access("/keycdn-access/rocket.jpg"), status=200),
+        Step(title="KeyCDN: expired", target=sign.keycdn_access("/keycdn-access/rocket.jpg", ends=-1), status=410),
+    ]
+
+
+def _pictures(sign: DemoSigner) -> list[Step]:
+    return [
+        Step(
+            title="no such picture",
+            target=sign.native("/photos/nothing.jpg?w=100"),
+            status=404,
+            expect=_reason("original_missing"),
+        ),
+        Step(
+            title="a text that says it is a picture",
+            target=sign.native("/photos/text.jpg?w=100"),
+            status=415,
+            expect=_reason("picture_unsupported"),
+        ),
+        Step(
+            title="a picture cut in half",
+            target=sign.native("/photos/half.jpg?w=100"),
+            status=422,
+            expect=_reason("picture_broken"),
+        ),
+        Step(
+            title="a picture that claims 65500 x 65500 pixels",
+            target=sign.native("/photos/bomb.jpg?w=100"),
+            status=413,
+            expect=_reason("picture_too_large"),
+        ),
+    ]
+
+
+def _watched() -> list[Step]:
+    return [
+        Step(
+            title="Prometheus sees it all",
+            target="/metrics",
+            status=200,
+            admin=True,
+            check=lambda reply: "" if b"countermark_requests_total{" in reply.body else "no countermark_requests_total",
+        ),
+        Step(title="metrics are not public", target="/metrics", status=404),
+    ]
+
+
+def origin_steps(token: str) -> list[Step]:
+    """What the origin itself says: it is private, and the burst reached it once."""
+    return [
+        Step(title="the origin itself is private", target="/astronaut.jpg", status=401),
+        Step(
+            title=f"the {BURST} at once were one fetch",
+            target="/_requests",
+            headers={"Authorization": f"Bearer {token}"},
+            status=200,
+            # Once for the square, once for the burst.
+            check=lambda reply: _asked(reply, "astronaut.jpg", 2),
+        ),
+    ]
+
+
+def _asked(reply: Reply, name: str, times: int) -> str:
+    asked = json.loads(reply.body).get(name)
+    return "" if asked == times else f"the origin was asked {asked} times for {name}, expected {times}"
+
+
+def _reason(reason: str) -> Mapping[str, str]:
+    return {"Countermark-Reason": reason}
+
+
+def _empty(reply: Reply) -> str:
+    return f"a body of {len(reply.body)} bytes, expected none" if reply.body else ""

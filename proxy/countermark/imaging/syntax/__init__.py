@@ -1,0 +1,1 @@
+"""URL syntaxes: how other systems' query parameters say the same operations."""

@@ -1,0 +1,19 @@
+"""The URL syntaxes by name; a dialect says which one its URLs are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from countermark.core.target import Pair
+from countermark.imaging.operations import Operations
+from countermark.imaging.syntax import keycdn, native
+
+
+class Reader(Protocol):
+    """Reads pairs over a start value (a preset's operations)."""
+
+    def __call__(self, pairs: tuple[Pair, ...], start: Operations | None = None) -> Operations | None: ...
+
+
+SYNTAXES: Mapping[str, Reader] = {"native": native.read, "keycdn": keycdn.read}

@@ -1,0 +1,337 @@
+"""The keyring file: a YAML list with one entry a key.
+
+    - id: k1                       # 1 to 64 of A-Z a-z 0-9 . _ -
+      dialect: native              # the default
+      algorithm: hmac-sha256       # the dialect's first is the default
+      secret: …                    # base64url without padding; at least 256 bits for HMAC
+      sites: [shop]                # default: every site
+      state: active                # pending, active, retiring (verifies only) or revoked
+      not_before: 2026-01-01T00:00:00Z    # or unix seconds; not_after likewise
+      max_life: 7d                 # longest life of a signature, counted from when it is used
+
+`text_secret` takes the place of `secret` for a vendor's key that is plain text, `public` (and `private`, where we may
+sign) for Ed25519. Every scalar is read as the text that stands there: no key id turns into a number or a date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, get_args
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from countermark.core.encoding import base64url, read_base64url
+from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.keys.keyring import MAX_CANDIDATES, Algorithm, Key, Keyring, State
+
+MAX_TEXT = 4 * 2**20
+MAX_LIFE = 3660 * 86_400
+
+_FIELDS = frozenset(
+    {"id", "dialect", "algorithm", "secret", "text_secret", "public", "private", "sites", "state"}
+    | {"not_before", "not_after", "max_life"}
+)
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PLAIN_TEXT = re.compile(rb"[ -~]+")
+_QUOTED = re.compile(r"['\"].*", re.DOTALL)
+_NAME = re.compile(r"[a-z_]{1,24}")
+_SITE = re.compile(r"\*|[a-z0-9][a-z0-9_-]{0,62}")
+_LIFE = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_STATES = get_args(State)
+
+_HMAC_BYTES = 32
+_MD5_BYTES, _MD5_WEAK = 8, 16
+_ED25519_BYTES = 32
+
+
+class KeyUse(Struct, frozen=True):
+    """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids."""
+
+    algorithms: tuple[Algorithm, ...]
+    key_ids: bool
+
+
+def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
+    """Read a keyring file. `uses` says which dialects exist. Raises ConfigurationInvalid with every fault."""
+    reading = _Reading(file, uses)
+    root = reading.compose(text)
+    keys = reading.entries(root) if root is not None else []
+    if reading.faults:
+        raise ConfigurationInvalid(reading.faults)
+    return Keyring(keys, warnings=tuple(reading.warnings))
+
+
+def render(key: Key) -> str:
+    """A key as an entry of the file, secret included; several of them after one another are a keyring file."""
+    lines = [f"- id: {key.id}", f"  dialect: {key.dialect}", f"  algorithm: {key.algorithm}"]
+    if key.algorithm == "ed25519":
+        lines.append(f"  public: {base64url(key.material)}")
+        if key.private:
+            lines.append(f"  private: {base64url(key.private)}  # only whoever signs needs this line")
+    elif key.algorithm == "md5" and _PLAIN_TEXT.fullmatch(key.material):
+        # A JSON string is a YAML string too, whatever stands in it.
+        lines.append(f"  text_secret: {json.dumps(key.material.decode())}")
+    else:
+        lines.append(f"  secret: {base64url(key.material)}")
+    if key.sites != ("*",):
+        lines.append(f"  sites: [{', '.join(key.sites)}]")
+    if key.state != "active":
+        lines.append(f"  state: {key.state}")
+    if key.not_before is not None:
+        lines.append(f"  not_before: {key.not_before}")
+    if key.not_after is not None:
+        lines.append(f"  not_after: {key.not_after}")
+    lines.append(f"  max_life: {_render_life(key.max_life)}")
+    return "\n".join(lines) + "\n"
+
+
+def read_life(text: str) -> int | None:
+    """Seconds of "90s", "15m", "12h" or "7d"; None for anything else."""
+    found = _LIFE.fullmatch(text)
+    return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def _render_life(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _read_time(text: str) -> int | None:
+    """Unix seconds of digits or of an RFC 3339 time with its offset; None for anything else."""
+    if re.fullmatch(r"[0-9]{1,11}", text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int(moment.timestamp()) if moment.tzinfo else None
+
+
+class _Reading:
+    """One pass over a file: collects the faults, so that all of them are told at once."""
+
+    def __init__(self, file: str, uses: Mapping[str, KeyUse]) -> None:
+        self.file = file
+        self.uses = uses
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+
+    def fault(self, node: Node | None, path: str, message: str) -> None:
+        mark = getattr(node, "start_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        self.faults.append(Fault(path=path, message=message, file=self.file, line=line, column=column))
+
+    def compose(self, text: str) -> Node | None:
+        if len(text) > MAX_TEXT:
+            self.fault(None, "", f"the file is larger than {MAX_TEXT} characters")
+            return None
+        try:
+            return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
+        except MarkedYAMLError as error:
+            mark = error.problem_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            # What the library quotes may be a secret, such as one that starts with a YAML sign.
+            said = _QUOTED.sub("", error.problem or "").strip()
+            message = f"not YAML: {said}"
+            self.faults.append(Fault(path="", message=message, file=self.file, line=line, column=column))
+        except (YAMLError, RecursionError, ValueError):
+            self.fault(None, "", "not YAML")
+        return None
+
+    def entries(self, root: Node) -> list[Key]:
+        if not isinstance(root, SequenceNode):
+            self.fault(root, "", "a keyring file is a list of keys, each starting with '- id: …'")
+            return []
+        keys: list[Key] = []
+        for number, node in enumerate(root.value):
+            fields = self.mapping(node, f"[{number}]")
+            key = _Entry(self, node, f"[{number}]", fields).key() if fields is not None else None
+            if key is not None:
+                self.compare(node, key, keys)
+                keys.append(key)
+        return keys
+
+    def mapping(self, node: Node, path: str) -> dict[str, Node] | None:
+        if not isinstance(node, MappingNode):
+            self.fault(node, path, "must be a mapping with an id and a secret")
+            return None
+        fields: dict[str, Node] = {}
+        for name_node, value in node.value:
+            name = name_node.value if isinstance(name_node, ScalarNode) else None
+            if name not in _FIELDS:
+                shown = name if name and _NAME.fullmatch(name) else "this"
+                self.fault(name_node, path, f"{shown} is no field of a key; there are {', '.join(sorted(_FIELDS))}")
+            elif name in fields:
+                self.fault(name_node, f"{path}.{name}", "stands here twice")
+            else:
+                fields[name] = value
+        return fields
+
+    def compare(self, node: Node, key: Key, others: list[Key]) -> None:
+        for other in others:
+            if other.id == key.id:
+                self.fault(node, key.id, "another key has the same id")
+            # One secret in two dialects lets a token of the one be presented as a token of the other.
+            if other.material == key.material:
+                self.fault(node, key.id, f"has the same secret as {other.id}; each key needs its own")
+        use = self.uses[key.dialect]
+        if not use.key_ids and sum(_meet(key, other) for other in others) >= MAX_CANDIDATES:
+            self.fault(node, key.id, f"more than {MAX_CANDIDATES} keys of {key.dialect} for the same site")
+
+
+def _meet(key: Key, other: Key) -> bool:
+    """Whether both keys are tried for some URL."""
+    if key.dialect != other.dialect:
+        return False
+    return "*" in key.sites or "*" in other.sites or not set(key.sites).isdisjoint(other.sites)
+
+
+class _Entry:
+    """One entry of the file on its way to a Key. Faults never quote a value: it may be a misplaced secret."""
+
+    def __init__(self, reading: _Reading, node: Node, path: str, fields: dict[str, Node]) -> None:
+        self.reading = reading
+        self.node = node
+        self.path = path
+        self.fields = fields
+
+    def key(self) -> Key | None:
+        before = len(self.reading.faults)
+        key_id = self.text("id", default="")
+        if not _ID.fullmatch(key_id):
+            self.fault("id", "is required: 1 to 64 of A-Z a-z 0-9 . _ -")
+        else:
+            self.path = key_id
+        values: dict[str, Any] = {"id": key_id, "dialect": self.text("dialect", default="native")}
+        use = self.reading.uses.get(values["dialect"])
+        if use is None:
+            self.fault("dialect", f"no such dialect; there are {', '.join(sorted(self.reading.uses))}")
+        else:
+            values["algorithm"] = self.choice("algorithm", use.algorithms)
+            values["material"], values["private"] = self.material(values["algorithm"])
+        values["sites"] = self.sites()
+        values["state"] = self.choice("state", _STATES, default="active")
+        self.dates(values)
+        if "max_life" in self.fields:
+            values["max_life"] = self.max_life()
+        return Key(**values) if len(self.reading.faults) == before else None
+
+    def fault(self, field: str, message: str) -> None:
+        self.reading.fault(self.fields.get(field, self.node), f"{self.path}.{field}", message)
+
+    def text(self, field: str, *, default: str) -> str:
+        node = self.fields.get(field)
+        if node is None:
+            return default
+        if not isinstance(node, ScalarNode):
+            self.fault(field, "must be one value")
+            return default
+        return str(node.value)
+
+    def choice(self, field: str, choices: tuple[str, ...], *, default: str = "") -> str:
+        chosen = self.text(field, default=default or choices[0])
+        if chosen not in choices:
+            self.fault(field, f"must be one of {', '.join(choices)}")
+        return chosen
+
+    def material(self, algorithm: str) -> tuple[bytes, bytes]:
+        if algorithm == "ed25519":
+            return self.key_pair()
+        return self.shared_secret(algorithm), b""
+
+    def shared_secret(self, algorithm: str) -> bytes:
+        self.refuse(("public", "private"), f"{algorithm} has a shared secret")
+        if "text_secret" in self.fields:
+            return self.text_secret(algorithm)
+        secret = self.binary("secret")
+        if secret is None:
+            return b""
+        least = _HMAC_BYTES if algorithm == "hmac-sha256" else _MD5_BYTES
+        if len(secret) < least:
+            self.fault("secret", f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits)")
+        self.warn_if_weak(secret, algorithm)
+        return secret
+
+    def text_secret(self, algorithm: str) -> bytes:
+        self.refuse(("secret",), "text_secret stands here already")
+        secret = self.text("text_secret", default="").encode()
+        if algorithm != "md5":
+            self.fault("text_secret", f"is for vendors' keys; {algorithm} takes a base64url secret")
+        elif len(secret) < _MD5_BYTES:
+            self.fault("text_secret", f"is too short: at least {_MD5_BYTES} characters")
+        self.warn_if_weak(secret, algorithm)
+        return secret
+
+    def warn_if_weak(self, secret: bytes, algorithm: str) -> None:
+        if algorithm == "md5" and len(secret) < _MD5_WEAK:
+            self.reading.warnings.append(f"key {self.path}: fewer than {_MD5_WEAK} characters can be guessed")
+
+    def key_pair(self) -> tuple[bytes, bytes]:
+        self.refuse(("secret", "text_secret"), "ed25519 has public and private")
+        private = self.binary("private") if "private" in self.fields else b""
+        if private and len(private) != _ED25519_BYTES:
+            self.fault("private", f"must be {_ED25519_BYTES} bytes")
+            return b"", b""
+        derived = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() if private else b""
+        if private and "public" not in self.fields:
+            return derived, private
+        public = self.binary("public") or b""
+        if public and len(public) != _ED25519_BYTES:
+            self.fault("public", f"must be {_ED25519_BYTES} bytes")
+        elif public and derived and public != derived:
+            self.fault("public", "does not belong to the private key")
+        return public, private or b""
+
+    def binary(self, field: str) -> bytes | None:
+        """The bytes of a field, None after a fault."""
+        if field not in self.fields:
+            self.fault(field, "is required")
+            return None
+        data = read_base64url(self.text(field, default=""))
+        if not data:
+            self.fault(field, "must be base64url without padding")
+            return None
+        return data
+
+    def refuse(self, fields: tuple[str, ...], reason: str) -> None:
+        for field in fields:
+            if field in self.fields:
+                self.fault(field, f"does not belong here: {reason}")
+
+    def sites(self) -> tuple[str, ...]:
+        node = self.fields.get("sites")
+        if node is None:
+            return ("*",)
+        items = node.value if isinstance(node, SequenceNode) else [node]
+        names = tuple(item.value if isinstance(item, ScalarNode) else "" for item in items)
+        if not names or not all(_SITE.fullmatch(name) for name in names):
+            self.fault("sites", 'must be a list of site names, or "*"')
+        return names
+
+    def dates(self, values: dict[str, Any]) -> None:
+        for field in ("not_before", "not_after"):
+            if field not in self.fields:
+                continue
+            values[field] = _read_time(self.text(field, default=""))
+            if values[field] is None:
+                self.fault(field, "must be a time such as 2026-01-31T12:00:00Z, or unix seconds")
+        first, last = values.get("not_before"), values.get("not_after")
+        if first is not None and last is not None and last <= first:
+            self.fault("not_after", "must be later than not_before")
+
+    def max_life(self) -> int:
+        life = read_life(self.text("max_life", default=""))
+        if life is None or life > MAX_LIFE:
+            self.fault("max_life", f"must be a duration such as 15m, 12h or 7d, {MAX_LIFE // 86_400}d at most")
+            return 0
+        return life

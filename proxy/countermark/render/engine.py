@@ -1,0 +1,110 @@
+"""One original to one rendition: one decode, one encode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyvips
+from msgspec import Struct, structs
+
+from countermark.core.errors import PictureBroken, PictureUnsupported
+from countermark.core.picture import Format
+from countermark.imaging.geometry import Course, chart
+from countermark.imaging.operations import Recipe
+from countermark.imaging.output import output_format
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
+from countermark.render.credits import with_credits
+from countermark.render.encode import encode
+from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
+from countermark.render.gate import Header, admit, frames_made, load_scale, read_header
+from countermark.render.overlay import Overlays
+from countermark.render.source import Bytes, open_picture
+
+_TIMING = {"delay": pyvips.GValue.array_int_type, "loop": pyvips.GValue.gint_type}
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """A finished rendition. Height is that of one frame."""
+
+    body: bytes
+    format: Format
+    width: int
+    height: int
+
+
+class Engine:
+    """Renders with libvips; `prepare_libvips` has been called in this process. Watermarks are files' bytes by name."""
+
+    def __init__(self, watermarks: Mapping[str, bytes]) -> None:
+        self._overlays = Overlays(watermarks)
+
+    def render(self, source: Bytes, recipe: Recipe) -> Made:
+        """Raises PictureUnsupported, PictureTooLarge, PictureBroken, or ParameterInvalid for a region outside.
+
+        Nothing of the source is referenced after the call, also not by an error, so that a mapping can be closed.
+        """
+        try:
+            return self._render(source, recipe)
+        except (pyvips.Error, UnicodeDecodeError) as error:
+            # A decoder's message may hold bytes of the picture, and then pyvips fails to decode the message itself.
+            private = str(error)
+        raise PictureBroken("The original is truncated or damaged.", private=private)
+
+    def _render(self, source: Bytes, recipe: Recipe) -> Made:
+        format = sniff(bytes(source[:SNIFF_BYTES]))
+        if format is None:
+            raise PictureUnsupported("The original is not a JPEG, PNG, WebP, AVIF, GIF or TIFF picture.")
+        stream = pyvips.Source.new_from_memory(source)
+        opened = open_picture(stream, format)
+        header = read_header(opened, format, source)
+        course = chart(header.width, header.height, header.orientation, recipe.operations)
+        width, height = course.layout.result
+        target = output_format(format, alpha=header.alpha, frames=header.frames, side=max(width, height), recipe=recipe)
+        admit(header, recipe, course, target)
+        if frames_made(header, recipe, target) > 1:
+            picture = self._animation(stream, header, course, recipe, target)
+        else:
+            picture = self._frame(_load(stream, opened, header, course), header, course, recipe, target)
+        picture, keep = with_credits(picture) if recipe.operations.metadata == "copyright" else (picture, "none")
+        quality = recipe.operations.quality or recipe.qualities.get(target)
+        return Made(body=encode(picture, target, quality=quality, keep=keep), format=target, width=width, height=height)
+
+    def _frame(
+        self, picture: pyvips.Image, header: Header, course: Course, recipe: Recipe, target: Format
+    ) -> pyvips.Image:
+        shaped = shape(picture, header, course, recipe.operations)
+        finished = finish(shaped, course.layout, recipe.operations, target)
+        return finished if recipe.mark is None else self._overlays.stamp(finished, recipe.mark)
+
+    def _animation(
+        self, stream: pyvips.Source, header: Header, course: Course, recipe: Recipe, target: Format
+    ) -> pyvips.Image:
+        """Every frame by itself, so that no frame's edge bleeds into its neighbour's; then stacked again."""
+        if course.layout.crop is not None and recipe.operations.gravity in SMART:
+            # All frames are cut where the first one is. Looking for the place reads it whole: it has its own decoder.
+            first = shape_uncropped(open_picture(stream, header.format), header, course)
+            place = find_crop(first, course.layout.crop, recipe.operations.gravity)
+            course = structs.replace(course, layout=structs.replace(course.layout, crop=place))
+            recipe = structs.replace(recipe, operations=structs.replace(recipe.operations, gravity="center"))
+        roll = open_picture(stream, header.format, n=-1)
+        # Each is finished in memory before the next one begins: left lazy, all would keep their buffers to the end.
+        frames = [
+            self._frame(roll.crop(0, top, header.width, header.height), header, course, recipe, target).copy_memory()
+            for top in range(0, roll.height, header.height)
+        ]
+        stacked = pyvips.Image.arrayjoin(frames, across=1).copy()
+        stacked.set_type(pyvips.GValue.gint_type, "page-height", course.layout.result[1])
+        for name, kind in _TIMING.items():
+            if roll.get_typeof(name):
+                stacked.set_type(kind, name, roll.get(name))
+        return stacked
+
+
+def _load(stream: pyvips.Source, opened: pyvips.Image, header: Header, course: Course) -> pyvips.Image:
+    """The first frame, already made smaller by its decoder where it can."""
+    scale = load_scale(header, course)
+    if scale == 1.0:
+        return opened
+    if header.format == "jpeg":
+        return open_picture(stream, "jpeg", shrink=round(1 / scale))
+    return open_picture(stream, header.format, scale=scale)

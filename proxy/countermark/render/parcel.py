@@ -1,0 +1,87 @@
+"""Originals on their way to a render child: anonymous memory files, bounded each and together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+
+from countermark.core.errors import Overloaded, PictureTooLarge
+
+# Neither side may change or shrink a file that the other has mapped: a changed byte is a race, a cut file is a SIGBUS.
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class Budget:
+    """Bytes that all open parcels of this process may hold together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Raises Overloaded when it is spent."""
+        if self.held + size > self.limit:
+            raise Overloaded(
+                "The gateway holds too many originals at once. Try again shortly.",
+                private=f"open parcels hold {self.held} of {self.limit} bytes",
+            )
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        self.held -= size
+
+
+class MemoryParcel:
+    """An original in a memory file. Filled by `write`, frozen by `seal`, freed by `close`; all three never wait."""
+
+    def __init__(self, budget: Budget, limit: int) -> None:
+        self._budget = budget
+        self._limit = limit
+        self._size = 0
+        self._sealed = False
+        self._descriptor = os.memfd_create("original", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def write(self, chunk: bytes) -> None:
+        """Append. Raises PictureTooLarge beyond the limit, Overloaded when all parcels together hold too much."""
+        descriptor, size = self._open_descriptor(), len(chunk)
+        if self._size + size > self._limit:
+            raise PictureTooLarge(f"The original is larger than {self._limit} bytes.")
+        self._budget.take(size)
+        self._size += size
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+    def head(self, length: int) -> bytes:
+        """The first bytes, fewer where there are fewer."""
+        return os.pread(self._open_descriptor(), length, 0)
+
+    def seal(self) -> int:
+        """Make it immutable for everybody; its descriptor, which stays this parcel's own."""
+        descriptor = self._open_descriptor()
+        if not self._sealed:
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+            self._sealed = True
+        return descriptor
+
+    def close(self) -> None:
+        """Free it. Closing twice does nothing."""
+        if self._descriptor < 0:
+            return
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._budget.give_back(self._size)
+
+    def _open_descriptor(self) -> int:
+        if self._descriptor < 0:
+            raise ValueError("the parcel is closed")
+        return self._descriptor
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            self.close()

@@ -1,0 +1,164 @@
+"""What must hold between settings that are each right by themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from ipaddress import ip_network
+from urllib.parse import SplitResult, urlsplit
+
+from countermark.settings.convert import suggestion
+from countermark.settings.model import OriginSettings, Settings, SiteSettings
+
+Found = tuple[str, str]
+
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
+_PREFIX = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*", re.ASCII)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_SCHEMES = ("file", "http", "https", "s3")
+
+
+def crosscheck(settings: Settings, dialects: Collection[str] | None) -> Iterator[Found]:
+    """Each fault as its path and sentence. `dialects` are the names that sites may accept; None leaves them unchecked."""
+    yield from _server(settings)
+    yield from _names(settings)
+    yield from _render(settings)
+    for name, origin in settings.origins.items():
+        yield from _origin(f"origins.{name}", origin)
+    for index, site in enumerate(settings.sites):
+        yield from _site(f"sites[{index}]", site, settings, dialects)
+    yield from _twins(settings, "name", lambda site: site.name)
+    yield from _twins(settings, "match", lambda site: f"{site.match.host}{site.match.prefix}")
+
+
+def _server(settings: Settings) -> Iterator[Found]:
+    server = settings.server
+    for key, address in (("listen", server.listen), ("admin", server.admin)):
+        match = _ADDRESS.fullmatch(address)
+        if match is None or int(match[2]) > 65_535:
+            yield f"server.{key}", f"should be HOST:PORT such as 127.0.0.1:8080, not {address[:80]!r}"
+    if server.listen == server.admin and not server.listen.endswith(":0"):
+        yield "server.admin", "the same address as server.listen; metrics and admin need one of their own"
+    yield from _networks("server.trusted_proxies", server.trusted_proxies)
+
+
+def _networks(path: str, networks: tuple[str, ...]) -> Iterator[Found]:
+    for index, network in enumerate(networks):
+        try:
+            ip_network(network)
+        except ValueError:
+            yield f"{path}[{index}]", f"should be a network such as 10.0.0.0/8 or 2001:db8::/32, not {network[:80]!r}"
+
+
+def _names(settings: Settings) -> Iterator[Found]:
+    for section in ("origins", "presets", "watermarks"):
+        for name in getattr(settings, section):
+            if not _NAME.fullmatch(name):
+                yield f"{section}.{name}", "a name has lower-case letters, digits, - and _, at most 63 of them"
+
+
+def _render(settings: Settings) -> Iterator[Found]:
+    for name in settings.render.quality:
+        if name not in ("jpeg", "webp", "avif"):
+            yield f"render.quality.{name}", "a quality is for jpeg, webp or avif"
+
+
+def _origin(path: str, origin: OriginSettings) -> Iterator[Found]:
+    url = _split(origin.url)
+    fault = _url_fault(url)
+    if fault:
+        yield f"{path}.url", fault
+    yield from _networks(f"{path}.allow_networks", origin.allow_networks)
+    yield from _headers(path, origin)
+    s3_only = {
+        "endpoint": origin.endpoint,
+        "access_key_id": origin.access_key_id,
+        "secret_access_key": origin.secret_access_key,
+    }
+    if url is not None and url.scheme != "s3":
+        for key, value in s3_only.items():
+            if value:
+                yield f"{path}.{key}", "is for s3: origins only"
+    if origin.endpoint and not _is_web(_split(origin.endpoint)):
+        yield f"{path}.endpoint", "should be an address with scheme and host, such as https://s3.example.com"
+    if bool(origin.access_key_id) != bool(origin.secret_access_key):
+        yield path, "access_key_id and secret_access_key are given together or not at all"
+
+
+def _split(url: str) -> SplitResult | None:
+    """None for what is no URL at all, such as a bracket left open or a port out of range."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_web(url: SplitResult | None) -> bool:
+    return url is not None and url.scheme in ("http", "https") and bool(url.hostname)
+
+
+def _url_fault(url: SplitResult | None) -> str:
+    if url is None:
+        return "is not a URL"
+    if url.scheme not in _SCHEMES:
+        return f"should begin with one of {', '.join(f'{scheme}:' for scheme in _SCHEMES)}"
+    if url.username is not None or url.password is not None:
+        return "holds credentials, which would end in logs; set headers.Authorization or the s3 keys instead"
+    if url.scheme == "file":
+        return (
+            ""
+            if url.path.strip("/") and not url.netloc
+            else "should name a folder: file:./pictures or file:///srv/pictures"
+        )
+    if not url.hostname:
+        return f"should name a {'bucket' if url.scheme == 's3' else 'host'} after {url.scheme}://"
+    if url.fragment or (url.query and url.scheme != "s3"):
+        return "should end with its path; the object's key is appended to it"
+    return ""
+
+
+def _headers(path: str, origin: OriginSettings) -> Iterator[Found]:
+    for name, value in origin.headers.items():
+        if not _HEADER.fullmatch(name):
+            yield f"{path}.headers.{name}", "is no header name"
+        # A line break would let one header's value write further headers (header injection).
+        elif not value.isprintable():
+            yield f"{path}.headers.{name}", "holds a control character; is there a line break at its end?"
+
+
+def _site(path: str, site: SiteSettings, settings: Settings, dialects: Collection[str] | None) -> Iterator[Found]:
+    if site.origin not in settings.origins:
+        yield f"{path}.origin", _absent("origin", site.origin, settings.origins)
+    if site.watermark and site.watermark not in settings.watermarks:
+        yield f"{path}.watermark", _absent("watermark", site.watermark, settings.watermarks)
+    for index, dialect in enumerate(site.accept):
+        if dialects is not None and dialect not in dialects:
+            yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
+        elif dialect in site.accept[:index]:
+            yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
+    if site.match.host != "*" and not _HOST.fullmatch(site.match.host):
+        yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
+    if not _PREFIX.fullmatch(site.match.prefix):
+        yield f"{path}.match.prefix", "should begin and end with a slash, such as /shop/"
+    if site.presets_only and not settings.presets:
+        yield f"{path}.presets_only", "is set, and there are no presets"
+
+
+def _absent(what: str, name: str, known: Collection[str]) -> str:
+    hint = suggestion(name, known)
+    there = f"there is {', '.join(sorted(known)[:8])}" if known else "there is none"
+    return f"no {what} is called {name[:80]!r}{hint or f'; {there}'}"
+
+
+def _twins(settings: Settings, key: str, identity: Callable[[SiteSettings], str]) -> Iterator[Found]:
+    first: dict[str, int] = {}
+    for index, site in enumerate(settings.sites):
+        if not site.name:  # faulty already
+            continue
+        earlier = first.setdefault(identity(site), index)
+        if earlier != index:
+            yield f"sites[{index}].{key}", f"{identity(site)!r} is taken already by sites[{earlier}]"

@@ -1,0 +1,237 @@
+"""Why a signed URL is refused: the first failed check, the bytes that were signed, and what may have happened on the way.
+
+For the holder of the keys only. It never tells the signature that would have been right.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from countermark.core.errors import (
+    AddressMismatch,
+    CountermarkError,
+    Expired,
+    KeyInactive,
+    LifetimeExceeded,
+    MethodNotAllowed,
+    NotYetValid,
+    SignatureInvalid,
+    SignatureMissing,
+    TargetMalformed,
+)
+from countermark.core.grant import Claims
+from countermark.core.request import Address, EdgeRequest
+from countermark.core.target import Target, parse_target
+from countermark.keys.keyring import Keyring
+from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.repairs import Repair, lenient_target, repairs
+from countermark.signing.table import DIALECTS
+from countermark.signing.verify import authenticate, signer
+
+NOWHERE = ip_address("192.0.2.0")
+"""Stands for a client whose address is not known (RFC 5737)."""
+
+_TIMES = frozenset({"exp", "nbf", "expire"})
+_THIRTEEN_DIGITS = re.compile(r"[0-9]{13}")
+
+_STEPS: tuple[tuple[type[CountermarkError], str], ...] = (
+    (MethodNotAllowed, "method"),
+    (SignatureMissing, "dialect"),
+    (SignatureInvalid, "signature"),
+    (KeyInactive, "key"),
+    (NotYetValid, "time"),
+    (Expired, "time"),
+    (LifetimeExceeded, "time"),
+    (AddressMismatch, "address"),
+)
+
+
+class Part(Struct, frozen=True):
+    """A piece of what is signed; the place of a glued secret is shown as {secret}."""
+
+    name: str
+    text: str
+
+
+class Finding(Struct, frozen=True):
+    """Something that explains a refusal. `proven`: undoing it makes the signature hold."""
+
+    change: str
+    detail: str
+    proven: bool
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """What is known of one URL at one time.
+
+    good        whether it opens the site
+    step        the first failed check: target, method, dialect, reading, signature, key, time or address; "" if good
+    reason      the error's stable reason; `detail` what the public is told, `private` the rest
+    parts       what is signed, in order, as the gateway read it; empty where the URL could not be read that far
+    expires_in  seconds until (or, negative, since) its expiry; None without one
+    """
+
+    good: bool
+    site: str
+    step: str = ""
+    reason: str = ""
+    detail: str = ""
+    private: str = ""
+    dialect: str = ""
+    key_id: str = ""
+    parts: tuple[Part, ...] = ()
+    expires_in: int | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def explain(
+    raw_target: str,
+    *,
+    realm: Realm,
+    keyring: Keyring,
+    now: float,
+    client: Address = NOWHERE,
+    method: str = "GET",
+) -> Explanation:
+    """Explain the raw target of a request to this realm. Never raises for anything that a URL can hold."""
+    try:
+        target = parse_target(raw_target)
+    except TargetMalformed as error:
+        return Explanation(
+            good=False,
+            site=realm.site,
+            step="target",
+            reason=error.reason,
+            detail=error.detail,
+            private=f"rule {error.rule}",
+            findings=_proven(lenient_target(raw_target), realm, keyring, client),
+        )
+    try:
+        claims = authenticate(_request(target, client, method), realm, keyring, now)
+    except CountermarkError as error:
+        return _refused(error, target, realm, keyring, now, client)
+    return _good(claims, _presented(target, realm, client), realm, now)
+
+
+def _good(claims: Claims, presented: Presented | None, realm: Realm, now: float) -> Explanation:
+    return Explanation(
+        good=True,
+        site=realm.site,
+        dialect=claims.dialect,
+        key_id=claims.key_id,
+        parts=_parts(DIALECTS[claims.dialect], presented),
+        expires_in=_expires_in(presented, now),
+    )
+
+
+def _refused(
+    error: CountermarkError, target: Target, realm: Realm, keyring: Keyring, now: float, client: Address
+) -> Explanation:
+    presented = _presented(target, realm, client)
+    dialect = DIALECTS[error.dialect or realm.dialects[0]]
+    findings = _findings(error, target, presented, dialect, realm, keyring, now, client)
+    return Explanation(
+        good=False,
+        site=realm.site,
+        step=next((step for kind, step in _STEPS if isinstance(error, kind)), "reading"),
+        reason=error.reason,
+        detail=error.detail,
+        private=error.private,
+        dialect=dialect.name,
+        key_id=presented.key_id if presented else "",
+        parts=_parts(dialect, presented),
+        expires_in=_expires_in(presented, now),
+        findings=findings,
+    )
+
+
+def _findings(
+    error: CountermarkError,
+    target: Target,
+    presented: Presented | None,
+    dialect: Dialect,
+    realm: Realm,
+    keyring: Keyring,
+    now: float,
+    client: Address,
+) -> tuple[Finding, ...]:
+    if isinstance(error, (Expired, NotYetValid)) and presented is not None:
+        return (_clock(error, presented, now),)
+    found = (*_milliseconds(target), *_proven(target, realm, keyring, client))
+    if isinstance(error, SignatureInvalid) and presented is not None and presented.key_id:
+        found = (*_wrong_key(presented.key_id, dialect, realm, keyring), *found)
+    return found
+
+
+def _clock(error: CountermarkError, presented: Presented, now: float) -> Finding:
+    if isinstance(error, Expired) and presented.expires is not None:
+        detail = f"expired {int(now - presented.expires)} seconds ago by this clock"
+    else:
+        detail = f"valid in {int((presented.not_before or 0) - now) + 1} seconds by this clock"
+    return Finding("clock", f"{detail}; the signature itself holds", proven=True)
+
+
+def _milliseconds(target: Target) -> tuple[Finding, ...]:
+    named = [pair.name for pair in target.pairs if pair.name in _TIMES and _THIRTEEN_DIGITS.fullmatch(pair.value)]
+    return tuple(Finding("clock", f"{name} looks like milliseconds; it takes seconds", proven=False) for name in named)
+
+
+def _wrong_key(key_id: str, dialect: Dialect, realm: Realm, keyring: Keyring) -> tuple[Finding, ...]:
+    named = next((key for key in keyring.keys if key.id == key_id), None)
+    if named is None:
+        return (Finding("key", "the keyring has no key of this id", proven=False),)
+    if named.dialect != dialect.name:
+        return (Finding("key", f"this key belongs to the dialect {named.dialect}", proven=False),)
+    if not named.opens(realm.site):
+        return (Finding("key", f"this key does not open the site {realm.site}", proven=False),)
+    return ()
+
+
+def _proven(target: Target, realm: Realm, keyring: Keyring, client: Address) -> tuple[Finding, ...]:
+    """The repairs that make the signature hold."""
+    key_ids = tuple(key.id for key in keyring.keys if key.opens(realm.site))
+    found: dict[str, Finding] = {}
+    for repair in repairs(target, key_ids):
+        if repair.change not in found and _holds(repair, realm, keyring, client):
+            found[repair.change] = Finding(repair.change, repair.detail, proven=True)
+    return tuple(found.values())
+
+
+def _holds(repair: Repair, realm: Realm, keyring: Keyring, client: Address) -> bool:
+    request = _request(repair.target, client, "GET")
+    for name in realm.dialects:
+        try:
+            presented = DIALECTS[name].read(request, realm)
+            if presented is not None:
+                signer(presented, DIALECTS[name], realm, keyring)
+                return True
+        except CountermarkError:
+            continue
+    return False
+
+
+def _presented(target: Target, realm: Realm, client: Address) -> Presented | None:
+    request = _request(target, client, "GET")
+    for name in realm.dialects:
+        try:
+            presented = DIALECTS[name].read(request, realm)
+        except CountermarkError:
+            return None
+        if presented is not None:
+            return presented
+    return None
+
+
+def _request(target: Target, client: Address, method: str) -> EdgeRequest:
+    return EdgeRequest(id="", method=method, target=target, host="", client=client, headers={}, received=0.0)
+
+
+def _parts(dialect: Dialect, presented: Presented | None) -> tuple[Part, ...]:
+    return () if presented is None else tuple(Part(name, text) for name, text in dialect.parts(presented))
+
+
+def _expires_in(presented: Presented | None, now: float) -> int | None:
+    return None if presented is None or presented.expires is None else int(presented.expires - now)

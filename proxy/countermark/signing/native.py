@@ -1,0 +1,178 @@
+"""The house's own dialect, `native` (docs/architecture.md, "Native signature").
+
+    /shop/cat.jpg?w=800&fit=cover&exp=1764000000&kid=k1&sig=…
+
+Signed are five lines joined by LF: `countermark-v1`, the method class `read` (GET and HEAD), the site's audience, the raw
+path, and the canonical query: every raw pair but `sig`, sorted bytewise, joined by "&". The algorithm is the key's:
+HMAC-SHA-256 (43 characters of base64url) or Ed25519 (86).
+
+The order of the pairs is free, because they are sorted: that is the one thing a middlebox may change. All else has one
+spelling: names and values keep A-Z a-z 0-9 - . _ ~ as they are, and escape every other byte of their UTF-8 as %XX in
+upper case; each pair has its "=".
+
+    exp   required: unix seconds, ten digits, at most the key's max_life away
+    kid   required: the key's id
+    nbf   unix seconds before which it is refused
+    ip    client address or network that it is bound to, 203.0.113.7 or 203.0.113.0/24 (escaped), IPv6 likewise
+    th    transform hash of the preset that is named beside it
+
+`sid`, `geo`, `cid`, `jti` and `once` are kept for facts that this version cannot check, and are refused: a bound fact that
+nobody checks must not look like protection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_network
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from countermark.core.encoding import read_base64url
+from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TargetMalformed
+from countermark.core.grant import Network
+from countermark.core.request import EdgeRequest
+from countermark.core.target import Pair
+from countermark.keys.keyring import Key
+from countermark.signing.dialect import Capabilities, Denial, Presented, Realm
+from countermark.signing.expiry import read_expiry
+
+VERSION = "countermark-v1"
+METHOD_CLASS = "read"
+
+_RESERVED = frozenset({"sig", "kid", "exp", "nbf", "ip", "th"})
+# What the claims hold already.
+_NOT_OPERATIONS = _RESERVED | {"preset"}
+_LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
+
+_BYTE = r"(?:[A-Za-z0-9._~-]++|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F]))"
+_CANONICAL = re.compile(rf"{_BYTE}++={_BYTE}*+(?:&{_BYTE}++={_BYTE}*+)*+")
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FOREIGN = re.compile(r"%|^::ffff:")
+_TRANSFORM_HASH = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+_LENGTHS = {"hmac-sha256": 32, "ed25519": 64}
+
+
+class Native:
+    """Reads and checks the house's own URLs."""
+
+    name = "native"
+    syntax = "native"
+    reserved = _RESERVED
+    denials: Mapping[str, Denial] = {}
+    capabilities = Capabilities(
+        title="countermark",
+        source="docs/architecture.md",
+        algorithms=("hmac-sha256", "ed25519"),
+        signs_path=True,
+        signs_query=True,
+        signs_host=True,  # by way of the audience, which the host decides
+        signs_method=True,
+        expiry=True,
+        address=True,
+        prefix=False,
+        key_ids=True,
+    )
+
+    def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
+        target = request.target
+        values = {pair.name: pair.value for pair in target.pairs}
+        if "sig" not in values:
+            return None
+        if not values.keys().isdisjoint(_LATER):
+            raise ParameterUnknown(f"These parameters are not understood yet: {_names(values.keys() & _LATER)}.")
+        # One spelling a URL: else a signed URL has endless siblings that caches and revocation take for others.
+        if len(values) != len(target.pairs) or not _CANONICAL.fullmatch(target.query or ""):
+            raise TargetMalformed(
+                "A signed query escapes every byte but A-Z a-z 0-9 - . _ ~ as %XX in upper case, and names nothing twice.",
+                rule="query-spelling",
+            )
+        expires = read_expiry("exp", values.get("exp", ""))
+        not_before = read_expiry("nbf", values["nbf"]) if "nbf" in values else None
+        if not_before is not None and not_before >= expires:
+            raise ParameterInvalid("nbf must be earlier than exp.")
+        return Presented(
+            signature=_signature(values["sig"]),
+            key_id=_key_id(values.get("kid", "")),
+            path=target.path,
+            pairs=tuple([pair for pair in target.pairs if pair.name not in _NOT_OPERATIONS]),
+            message=message(realm.audience, target.path, target.pairs),
+            expires=expires,
+            not_before=not_before,
+            address=_network(values["ip"]) if "ip" in values else None,
+            preset=values.get("preset", ""),
+            transform_hash=_transform_hash(values) if "th" in values else "",
+        )
+
+    def holds(self, presented: Presented, key: Key) -> bool:
+        # The algorithm is the key's alone: nothing in the URL can turn a public key into a shared secret.
+        if key.algorithm == "hmac-sha256":
+            expected = hmac.digest(key.material, presented.message, hashlib.sha256)
+            return hmac.compare_digest(expected, presented.signature)
+        return key.algorithm == "ed25519" and ed25519_holds(key.material, presented.message, presented.signature)
+
+    def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
+        names = ("version", "method class", "audience", "path", "query")
+        return tuple(zip(names, presented.message.decode().split("\n"), strict=True))
+
+
+def message(audience: str, path: str, pairs: tuple[Pair, ...]) -> bytes:
+    """The signed bytes."""
+    # str sorts by code point, which is bytewise here: raw pairs are ASCII.
+    query = "&".join(sorted([pair.raw for pair in pairs if pair.name != "sig"]))
+    return f"{VERSION}\n{METHOD_CLASS}\n{audience}\n{path}\n{query}".encode()
+
+
+def ed25519_holds(public: bytes, signed: bytes, signature: bytes) -> bool:
+    """Whether this is the key's signature of these bytes (RFC 8032); any other length or encoding is not."""
+    try:
+        _public_key(public).verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _public_key(raw: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def _signature(text: str) -> bytes:
+    signature = read_base64url(text)
+    if signature is None or len(signature) not in _LENGTHS.values():
+        raise SignatureInvalid("sig is not a signature: 43 or 86 characters of base64url without padding.")
+    return signature
+
+
+def _key_id(text: str) -> str:
+    if not _KEY_ID.fullmatch(text):
+        raise ParameterInvalid("kid is required beside sig: the id of the signing key.")
+    return text
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        network = None
+    # Only the canonical text: no host bits, no zone, no leading zeros, no IPv4 dressed as IPv6.
+    if network is None or text not in (str(network), str(network.network_address)) or _FOREIGN.search(text):
+        raise ParameterInvalid("ip must be an address or a network in its usual short form, such as 203.0.113.0/24.")
+    return network
+
+
+def _transform_hash(values: Mapping[str, str]) -> str:
+    if not values.get("preset"):
+        raise ParameterInvalid("th binds the operations of a preset; there is no preset in this URL.")
+    if not _TRANSFORM_HASH.fullmatch(values["th"]):
+        raise ParameterInvalid("th must be 8 to 64 characters of base64url.")
+    return values["th"]
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names))

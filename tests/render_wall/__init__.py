@@ -1,0 +1,1 @@
+"""Tests of the render wall: real processes, real signals, real sandbox."""

@@ -1,0 +1,57 @@
+"""One site, its keys and a clock, for the tests of signing."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from countermark.core.grant import Claims
+from countermark.core.request import EdgeRequest
+from countermark.core.target import parse_target
+from countermark.keys.keyring import Key, Keyring
+from countermark.signing.dialect import Realm
+from countermark.signing.verify import authenticate
+
+NOW = 1_700_000_000
+LATER = NOW + 3600
+CLIENT = "203.0.113.7"
+
+# RFC 8032 §7.1, TEST 1.
+_SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+_PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+
+HMAC = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=bytes(range(32)))
+ED25519 = Key(id="ed", dialect="native", algorithm="ed25519", material=_PUBLIC, private=_SEED)
+IMAGE = Key(id="image-zone", dialect="keycdn_image", algorithm="md5", material=b"image-zone-secret")
+ACCESS = Key(id="access-zone", dialect="keycdn_access", algorithm="md5", material=b"access-zone-secret")
+KEYRING = Keyring([HMAC, ED25519, IMAGE, ACCESS])
+
+
+def realm(*dialects: str, site: str = "shop", keycdn_ip: bool = False) -> Realm:
+    """A realm whose audience is its site's name."""
+    return Realm(site=site, audience=site, dialects=dialects or ("native",), options={"keycdn_ip": keycdn_ip})
+
+
+def edge(target: str, *, client: str = CLIENT, method: str = "GET") -> EdgeRequest:
+    """A request for this raw target."""
+    return EdgeRequest(
+        id="r",
+        method=method,
+        target=parse_target(target),
+        host="img.example.com",
+        client=ip_address(client),
+        headers={},
+        received=float(NOW),
+    )
+
+
+def check(
+    target: str,
+    where: Realm,
+    *,
+    keyring: Keyring = KEYRING,
+    now: float = NOW,
+    client: str = CLIENT,
+    method: str = "GET",
+) -> Claims:
+    """Authenticate this raw target."""
+    return authenticate(edge(target, client=client, method=method), where, keyring, now)

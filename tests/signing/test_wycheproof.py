@@ -1,0 +1,59 @@
+"""Project Wycheproof's vectors through the primitives that verify requests."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countermark.keys.keyring import Key
+from countermark.signing.dialect import Presented
+from countermark.signing.native import Native, ed25519_holds
+
+FOLDER = Path(__file__).parent.parent / "vectors" / "wycheproof"
+
+
+def groups(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / name).read_text(encoding="utf-8"))["testGroups"]
+    return found
+
+
+def presented(signature: bytes, message: bytes) -> Presented:
+    return Presented(signature=signature, key_id="k", path="/", pairs=(), message=message)
+
+
+def test_hmac_sha256_answers_as_wycheproof_says() -> None:
+    """Every case with a whole tag, and no truncated tag at all."""
+    counted = 0
+    for group in groups("hmac_sha256_test.json"):
+        for case in group["tests"]:
+            key = Key(id="k", dialect="native", algorithm="hmac-sha256", material=bytes.fromhex(case["key"]))
+            given = presented(bytes.fromhex(case["tag"]), bytes.fromhex(case["msg"]))
+            expected = case["result"] == "valid" and group["tagSize"] == 256
+            assert Native().holds(given, key) is expected, case["tcId"]
+            counted += 1
+    assert counted == 174
+
+
+def test_ed25519_answers_as_wycheproof_says() -> None:
+    """Malleable, truncated and padded signatures included."""
+    counted = 0
+    for group in groups("ed25519_test.json"):
+        public = bytes.fromhex(group["publicKey"]["pk"])
+        for case in group["tests"]:
+            signature, message = bytes.fromhex(case["sig"]), bytes.fromhex(case["msg"])
+            assert ed25519_holds(public, message, signature) is (case["result"] == "valid"), case["tcId"]
+            counted += 1
+    assert counted == 151
+
+
+@pytest.mark.parametrize("algorithm", ["ed25519", "md5"])
+def test_an_algorithm_is_never_taken_for_another(algorithm: Any) -> None:
+    """A MAC made with a public key, or by a key of another kind, holds for nothing."""
+    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    forged = hmac.digest(public, b"message", "sha256")
+    key = Key(id="k", dialect="native", algorithm=algorithm, material=public)
+    assert not Native().holds(presented(forged, b"message"), key)
