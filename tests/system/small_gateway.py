@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 from pathlib import Path
 
 from countermark.configuration import read_settings
 from countermark.web import supervisor
 
+
+def prepare() -> None:
+    """What a service manager does before it starts a program: bound its descriptors, hand over a socket."""
+    if descriptors := os.environ.pop("TEST_DESCRIPTORS", ""):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), int(descriptors)))
+    if listener := os.environ.pop("TEST_LISTENER", ""):
+        os.dup2(int(listener), 3)
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+
+
 if __name__ == "__main__":
+    prepare()
     config = Path(sys.argv[1])
     command = (sys.executable, "-m", "tests.system.small_worker")
     sys.exit(supervisor.serve(lambda: read_settings(config), command=command))

@@ -30,7 +30,7 @@ class SmallDoor:
         event.site, event.dialect, event.cache = "shop", "native", "hit"
         path = request.target.path
         if path == "/hold":
-            (self._folder / "held").touch()
+            (self._folder / f"held-{os.getpid()}-{request.id}").touch()
             while not (self._folder / "release").exists():
                 await asyncio.sleep(0.01)
         if path == "/cut":

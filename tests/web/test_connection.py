@@ -10,12 +10,12 @@ import pytest
 from aiohttp import base_protocol, http_parser
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
+from tests.web.conftest import WAIT, StartFront, until
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
 from countermark.web.connection import MAX_FIELD, MAX_FIELDS
-from tests.web.conftest import WAIT, StartFront, until
 
 
 async def ok(request: EdgeRequest, event: RequestEvent) -> Answer:

@@ -8,12 +8,12 @@ import re
 from collections.abc import AsyncGenerator
 
 import pytest
+from tests.web.conftest import WAIT, StartFront, until
 
 from countermark.core.answer import Answer
 from countermark.core.errors import Expired, OriginUnreachable, SignatureInvalid
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
-from tests.web.conftest import WAIT, StartFront, until
 
 BODY = b"picture" * 1000
 
@@ -118,7 +118,7 @@ async def test_a_stream_of_unknown_length_is_chunked(start_front: StartFront) ->
     async def stream(request: EdgeRequest, event: RequestEvent) -> Answer:
         return Answer(status=200, headers=(), stream=pieces())
 
-    status, fields, body = await (await start_front(stream)).get("/a")
+    _, fields, body = await (await start_front(stream)).get("/a")
     assert fields["transfer-encoding"] == "chunked"
     assert "content-length" not in fields
     assert body == (b"2710\r\n" + b"x" * 10_000 + b"\r\n") * 50 + b"0\r\n\r\n"

@@ -38,10 +38,11 @@ class Acceptor:
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def stop(self) -> None:
-        """Accept no more. What waits in the kernel's queue belongs to the siblings that share the socket."""
+        """Take what already waits, then accept no more."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener.fileno())
+        self._accept()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -53,7 +54,9 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._wait_for_descriptors(error)
+                log.warning("out of descriptors", error=error.strerror, connections=len(self._guard))
+                self._guard.make_room()
+                self._rest()
                 return
             sock.setblocking(False)
             task = self._loop.create_task(self._connect(sock))
@@ -69,9 +72,7 @@ class Acceptor:
     def _protocol(self) -> Connection:
         return Connection(self._guard, self._serve, self._loop)
 
-    def _wait_for_descriptors(self, error: OSError) -> None:
-        """The listening socket stays readable: without a pause this would spin."""
-        log.warning("out of descriptors", error=error.strerror, connections=len(self._guard))
-        self._guard.make_room()
-        self._loop.remove_reader(self._listener.fileno())
-        self._pause = self._loop.call_later(PAUSE, self.start)
+    def _rest(self) -> None:
+        """The listening socket stays readable while there are no descriptors: without a pause this would spin."""
+        if self._loop.remove_reader(self._listener.fileno()):
+            self._pause = self._loop.call_later(PAUSE, self.start)

@@ -64,7 +64,6 @@ async def _serve(load: Load, command: Sequence[str]) -> int:
         return await supervisor.run(admin_name=listen.name(admin_listener))
     finally:
         await runner.cleanup()
-        listener.close()
 
 
 class Worker:
@@ -157,6 +156,7 @@ class Supervisor:
                 self._reload.clear()
                 await self._take_new_settings()
         log.info("draining")
+        self._listener.close()  # the workers have theirs; new clients are refused and go elsewhere
         await asyncio.gather(*(self._dismiss(worker) for worker in tuple(self._workers)))
         return 0
 
@@ -265,6 +265,7 @@ class Supervisor:
             log.error("worker did not leave", pid=worker.process.pid)
             worker.kill()
             await worker.ended.wait()
+        log.info("worker left", pid=worker.process.pid, status=worker.process.returncode)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
