@@ -19,8 +19,8 @@ from benchmarks.setting import Setting
 
 RESULTS = Path(__file__).parent / "results"
 EPILOGUE = """
-A template of --peer holds {key} or {source}: the object's name, or the quoted address of the original on an HTTP origin of
-the benchmark's own; besides them {width} and {quality}. For example
+A template of --peer holds {key} or {source}: the object's name, or the quoted address of the original on an HTTP
+origin of the benchmark's own; besides them {width} and {quality}. For example
   --peer 'imgproxy=http://127.0.0.1:8888/insecure/rs:fit:{width}:0/q:{quality}/plain/{source}@jpg'
 The exit code is 0 when every goal was reached, 1 when one was missed or a measurement broke, 2 for wrong usage.
 """
@@ -89,11 +89,11 @@ def document(
         "",
         f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC{', quick run: rough figures' if told.quick else ''}.",
         f"{before['cores']} cores ({before['processor']}), Linux {before['kernel']}, Python {before['python']}.",
-        f"Noise of a fixed piece of arithmetic, (p90 - p10) / median: {before['noise']} before, {after['noise']} after; "
-        f"load average {before['load_average']} before, {after['load_average']} after.",
+        f"Noise of a fixed computation, (p90 - p10) / median: {before['noise']} before, {after['noise']} after.",
+        f"Load average: {before['load_average']} before, {after['load_average']} after.",
         "",
-        "The value of a figure is the median of its rounds, or the worst where it says so; spread is (p90 - p10) / median of the "
-        "rounds. Absolute figures in the notes are this machine's, in this hour.",
+        "The value of a figure is the median of its rounds, or the worst where it says so.",
+        "Spread is (p90 - p10) / median of the rounds. Absolute figures in the notes are this machine's, in this hour.",
         "",
     ]
     body = [as_markdown(result) for result in results]

@@ -1,8 +1,8 @@
 """Slow clients in a process of their own: `python -m benchmarks.attack HOST PORT COUNT KIND TARGET`.
 
-KIND `trickle` sends a request header byte by byte; `reader` asks for TARGET and takes nothing of it. Whoever is thrown out
-comes back. They have twenty source addresses, so that a limit for each peer alone would not stop them. When standard input
-closes, the process prints how many connections were made and thrown out, and ends.
+KIND `trickle` sends a request header byte by byte; `reader` asks for TARGET and takes nothing of it. Whoever is thrown
+out comes back. They have twenty source addresses, so that limits for each peer do not stop them. It tells how
+many connections were made and thrown out when its standard input closes, and ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from benchmarks.load import Address
 
 SOURCES = 20
 PACE = 0.5
+RAMP = 2.0
 
 
 @dataclass(slots=True)
@@ -42,7 +42,8 @@ def running(address: Address, count: int, kind: str, target: str, core: int) -> 
     process = subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     tally = Tally()
     try:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdout.readline()  # all have tried once
         yield tally
         process.stdin.close()
@@ -92,9 +93,7 @@ async def _until_hung_up(line: socket.socket) -> None:
 async def _main(address: Address, count: int, kind: str, target: str) -> None:
     counts: Counter[str] = Counter()
     tasks = [asyncio.create_task(_slow(address, number, kind, target, counts)) for number in range(count)]
-    end = time.monotonic() + 5
-    while counts.total() < count and time.monotonic() < end:
-        await asyncio.sleep(0.05)
+    await asyncio.sleep(RAMP)
     print("up", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     for task in tasks:

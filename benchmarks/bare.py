@@ -53,7 +53,8 @@ class Bare:
 
     def run(self, files: Sequence[Path], *, width: int, clients: int, threads: int, watch: bool = False) -> BareRun:
         """Render all files: `clients` at a time, on so many threads. `watch` samples memory, which costs some time."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         job = {"files": [str(file) for file in files], "width": width, "clients": clients, "threads": threads}
         self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()

@@ -42,7 +42,7 @@ FETCHES: tuple[str, Mapping[str, str]] = ("countermark_origin_requests_total", {
 # Render settings under which nothing is shed, for measurements that are not about shedding.
 PATIENT: Mapping[str, object] = {"queue_delay": 60}
 
-# Takes cores, descriptors and the number of a listening socket from the command line, and becomes the gateway with them.
+# Takes cores, descriptors and a listening socket's number from the command line, and becomes the gateway with them.
 LAUNCH = """
 import os, resource, sys
 cores, descriptors, listening, *command = sys.argv[1:]
@@ -95,7 +95,7 @@ class Gateway:
         )
 
     def predicted_memory(self, key: str, query: str) -> int:
-        """The bytes that the cost gate predicts: what it says when it refuses. For a gateway with next to no max_memory."""
+        """The bytes that the cost gate predicts: it says so when it refuses. For one that admits nothing."""
         url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
         try:
             with urllib.request.urlopen(url, timeout=60):

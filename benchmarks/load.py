@@ -92,6 +92,7 @@ class Conversation(asyncio.Protocol):
         self._bodiless = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
         self._transport = transport  # type: ignore[assignment]
         self.open = True
 
@@ -105,6 +106,7 @@ class Conversation(asyncio.Protocol):
         return self._answer
 
     def data_received(self, data: bytes) -> None:
+        """Called by the loop with whatever came."""
         if self._answer is None:
             self.close()
             return
@@ -148,7 +150,8 @@ class Conversation(asyncio.Protocol):
         if b"\r\nconnection: close" in self._head.lower():
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # asyncio's signature
+        """Called by the loop; a request under way is lost, whatever the reason."""
         self.open = False
         self._finish(cut=True)
 

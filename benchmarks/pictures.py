@@ -63,12 +63,21 @@ class Pictures:
         while True:
             yield self._link(name)
 
+    def place(self, body: bytes) -> str:
+        """A fresh key for a file of one's own."""
+        key = self._key("own")
+        (self.folder / key).write_bytes(body)
+        return key
+
     def _link(self, name: str) -> str:
+        key = self._key(name)
+        (self.folder / key).hardlink_to(self.file(name))
+        return key
+
+    def _key(self, name: str) -> str:
         number = next(self._numbers)
         key = f"fresh/{number // LINKS_A_FOLDER}/{name}-{number}.jpg"
-        place = self.folder / key
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.hardlink_to(self.file(name))
+        (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
         return key
 
 

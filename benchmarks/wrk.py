@@ -1,4 +1,4 @@
-"""wrk as the client where a Python client would be the bottleneck: one thread, a list of targets, percentiles as JSON."""
+"""wrk as the client where a Python client would be the bottleneck: one thread, a list of targets, percentiles."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ end
 
 function done(summary, latency)
   local e = summary.errors
-  io.write(string.format('\\n{"requests": %d, "micros": %d, "bytes": %d, "p50": %d, "p99": %d, "status": %d, "broken": %d}\\n',
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
-    e.status, e.connect + e.read + e.write + e.timeout))
+  local form = '\\n{"requests": %d, "micros": %d, "bytes": %d, "p50": %d, "p99": %d, "status": %d, "broken": %d}\\n'
+  io.write(form:format(summary.requests, summary.duration, summary.bytes, latency:percentile(50),
+    latency:percentile(99), e.status, e.connect + e.read + e.write + e.timeout))
 end
 """
 

@@ -43,7 +43,7 @@ def measure(setting: Setting) -> Result:
                 figures += _figures(label, sides["gateway"], sides["nginx"])
                 notes.append(_absolute(label, sides["gateway"], sides["nginx"]))
     notes += [
-        f"rendition of {len(body)} bytes ({query} of the small original); nginx serves the same bytes from the page cache",
+        f"rendition of {len(body)} bytes ({query} of the small original); nginx has the same bytes in the page cache",
         f"wrk, 1 thread, {CONNECTIONS} connections, on core {client}; each server on core {server}, the other idle",
     ]
     if setting.cores < 2:
@@ -96,7 +96,8 @@ def _figures(label: str, ours: Sequence[wrk.Run], theirs: Sequence[wrk.Run]) -> 
 
 
 def _absolute(label: str, ours: Sequence[wrk.Run], theirs: Sequence[wrk.Run]) -> str:
-    return (
-        f"{label}: gateway {median([r.rate for r in ours]):.0f}/s of {median([r.size for r in ours]):.0f} bytes with header, "
-        f"nginx {median([r.rate for r in theirs]):.0f}/s of {median([r.size for r in theirs]):.0f}"
+    told = (
+        f"{name} {median([run.rate for run in runs]):.0f}/s of {median([run.size for run in runs]):.0f} bytes"
+        for name, runs in (("gateway", ours), ("nginx", theirs))
     )
+    return f"{label}: {', '.join(told)}"

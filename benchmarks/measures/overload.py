@@ -54,8 +54,8 @@ def measure(setting: Setting) -> Result:
             Figure(label="neither 200 nor 503", unit="", samples=tuple(strays), goal=Goal("exactly", 0), worst=True),
         ),
         notes=(
-            f"capacity: {CLIENTS} clients in a closed loop just before each overload; the client shares the cores, and under "
-            "overload it takes more of them than under capacity",
+            f"capacity: {CLIENTS} clients in a closed loop just before each overload",
+            "the client shares the cores, and under overload it takes more of them than under capacity",
             "each request is timed from the moment at which it was due",
             *notes,
         ),

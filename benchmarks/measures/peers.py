@@ -48,8 +48,8 @@ def measure(setting: Setting) -> Result:
     notes = [
         f"originals: {setting.pictures.story}",
         f"{PROCESSES} processes each, files on local disk, {CLIENTS} at a time, quality {QUALITY}, no caching anywhere",
-        "all servers are up during all rounds, one works at a time; the client shares the cores with each of them alike",
-        "thumbor and image_filter check no signature here and do not convert colours; thumbor resizes with Pillow, nginx with libgd",
+        "all servers are up during all rounds, one works at a time; the client shares the cores with each alike",
+        "thumbor (Pillow) and image_filter (libgd) check no signature here",
     ]
     with contextlib.ExitStack() as stack:
         servers, absent = _start(setting, stack)

@@ -40,12 +40,11 @@ def measure(setting: Setting) -> Result:
     figures: list[Figure] = []
     notes = [
         f"originals: {pictures.story}",
-        f"{WORKERS} gateway workers with caches on, every request another object name; bare: one process, "
-        f"{setting.cores} threads, VIPS_CONCURRENCY=1 as in the gateway's children; both read the file, quality {QUALITY}",
+        f"{WORKERS} gateway workers with caches on, every request another object name; quality {QUALITY}",
+        f"bare: one process, {setting.cores} threads, VIPS_CONCURRENCY=1, reads the file too",
         "the gateway sheds nothing in these rounds (queue_delay raised), as bare libvips sheds nothing either",
         "the load client shares the cores with the gateway; bare libvips has no client to pay for",
-        "latency is the ratio of medians in one round; memory is the peak PSS of all processes together in a round "
-        "of its own, at 4 clients",
+        "memory is the peak PSS of all processes together in a round of its own, at 4 clients",
     ]
     with (
         origin.running(pictures.folder, setting.place("origin") / "log") as remote,

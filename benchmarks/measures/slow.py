@@ -28,9 +28,9 @@ def measure(setting: Setting) -> Result:
     here = os.sched_getaffinity(0)
     figures: list[Figure] = []
     notes = [
-        f"one worker, pinned to core {server}; good and slow clients on core {client}; {RATE:g} good requests a second for a "
-        f"cached 200 px picture, each on a new connection from 127.0.0.1; the slow ones have {attack.SOURCES} other addresses "
-        "and come back when they are thrown out",
+        f"one worker, pinned to core {server}; good and slow clients on core {client}",
+        f"good: {RATE:g} requests a second for a cached 200 px picture, each on a new connection from one address",
+        f"slow: they have {attack.SOURCES} other addresses and come back when they are thrown out",
     ]
     folder = setting.place("gateway")
     with gateway.start(

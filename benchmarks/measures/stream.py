@@ -24,8 +24,8 @@ def measure(setting: Setting) -> Result:
     _make(place, size)
     samples: dict[str, list[float]] = {}
     notes = [
-        f"a sparse file of {size / 1e9:g} GB; growth is the sum over all processes of peak RSS during the stream less RSS "
-        "before it (a small stream has warmed the path up)",
+        f"a sparse file of {size / 1e9:g} GB; a small stream has warmed the path up before",
+        "growth: peak RSS during the stream less RSS before it, summed over all processes",
     ]
     with (
         origin.running(setting.pictures.folder, setting.place("origin") / "log") as remote,

@@ -44,8 +44,8 @@ def _hangs(setting: Setting, notes: list[str]) -> list[Figure]:
                 raise RuntimeError(f"the request that waited for the slot answered {waiting.status}\n{gate.tail()}")
             freed.append(waiting.at + waiting.seconds - hung.at - DEADLINE - quiet)
     notes.append(
-        f"hang: a PNG of {HANG_SIDE}² one-bit pixels ({len(body) / 1e6:.1f} MB), which takes libvips many seconds in C, limits "
-        f"raised to let it in, deadline {DEADLINE:g} s, one child; answered {', '.join(sorted(statuses))}"
+        f"hang: a PNG of {HANG_SIDE}² one-bit pixels ({len(body) / 1e6:.1f} MB) keeps libvips in C for many seconds; "
+        f"limits raised to let it in, deadline {DEADLINE:g} s, one child; answered {', '.join(sorted(statuses))}"
     )
     notes.append(
         "freed: a good request sent while it hangs, less the deadline and less what such a request takes in quiet"
@@ -93,8 +93,8 @@ def _kills(setting: Setting, notes: list[str]) -> list[Figure]:
             gaps.append(longest_gap(moments, killed, killed + BETWEEN))
             calm.append(longest_gap(moments, killed - BETWEEN, killed))
     notes.append(
-        f"kill: {CHILDREN} children, {CLIENTS} clients with uncached renders of the medium picture, so that the one killed is at "
-        f"work; the longest gap without a success in the {BETWEEN:g} s before each kill was {median(calm) * 1000:.0f} ms (median)"
+        f"kill: {CHILDREN} children and {CLIENTS} clients with uncached renders of the medium picture, so that the one "
+        f"killed is at work; the longest gap in the {BETWEEN:g} s before a kill was {median(calm) * 1000:.0f} ms"
     )
     return [
         Figure(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from benchmarks.figures import Figure, Goal, longest_gap, percentile, ratios
 from benchmarks.result import Result, as_json, as_markdown
 from benchmarks.rounds import alternate
+from hypothesis import given
+from hypothesis import strategies as st
 
 numbers = st.lists(st.floats(min_value=0.001, max_value=1000), min_size=1, max_size=30)
 

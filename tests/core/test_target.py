@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countermark.core.errors import TargetMalformed
@@ -169,6 +169,7 @@ def _decoded(text: str) -> str:
     return whole.encode("latin-1").decode("utf-8")
 
 
+@settings(deadline=None)
 @given(TARGETS)
 def test_the_fast_reading_and_the_rules_agree(raw: str) -> None:
     """What one expression accepts at once is what all rules accept one by one."""
@@ -180,6 +181,7 @@ def test_the_fast_reading_and_the_rules_agree(raw: str) -> None:
         assert acceptable(raw)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(raw: str) -> None:
     """Nothing but TargetMalformed comes out of a target."""
@@ -188,3 +190,17 @@ def test_any_text_is_read_or_refused(raw: str) -> None:
     except TargetMalformed:
         return
     assert target.raw == raw
+
+
+@pytest.mark.parametrize("frame", ["/a{}b", "/{}", "/a/{}/b", "/a?b={}", "/a?b{}=1", "/a{}?b=1"])
+def test_every_character_and_every_escape_is_judged_alike(frame: str) -> None:
+    """All 128 characters and all 256 escapes, in both cases, at every kind of place."""
+    pieces = [chr(code) for code in range(128)] + [f"%{code:02x}" for code in range(256)]
+    for piece in pieces + [piece.upper() for piece in pieces]:
+        raw = frame.format(piece)
+        try:
+            parse_target(raw)
+        except TargetMalformed:
+            assert not acceptable(raw), raw
+        else:
+            assert acceptable(raw), raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,6 @@ def test_ed25519_answers_as_wycheproof_says() -> None:
 @pytest.mark.parametrize("algorithm", ["ed25519", "md5"])
 def test_an_algorithm_is_never_taken_for_another(algorithm: Any) -> None:
     """A MAC made with a public key, or by a key of another kind, holds for nothing."""
-    import hmac
-
     public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     forged = hmac.digest(public, b"message", "sha256")
     key = Key(id="k", dialect="native", algorithm=algorithm, material=public)

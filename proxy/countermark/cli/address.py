@@ -37,13 +37,10 @@ def split_url(url: str) -> tuple[str, str]:
 
 def find_site(settings: Settings, name: str | None, origin: str, target: str) -> SiteSettings:
     """The site of this name, or the one that the URL belongs to. Raises click.UsageError where that is not one site."""
-    if name is not None:
-        named = [site for site in settings.sites if site.name == name]
-        if not named:
-            raise click.UsageError(f"No site is called {name}; there are {_names(settings.sites)}.")
-        return named[0]
     host = origin.partition("://")[2].partition(":")[0].lower()
     path = target.partition("?")[0]
+    if name is not None:
+        return _named(settings, name, path)
     fitting = [site for site in settings.sites if _fits(site, host, path)]
     if not fitting:
         raise click.UsageError(f"No site has this host and path; there are {_names(settings.sites)}.")
@@ -51,6 +48,15 @@ def find_site(settings: Settings, name: str | None, origin: str, target: str) ->
     if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
         raise click.UsageError(f"Several sites have this path; name one with --site: {_names(ranked)}.")
     return ranked[0]
+
+
+def _named(settings: Settings, name: str, path: str) -> SiteSettings:
+    site = next((site for site in settings.sites if site.name == name), None)
+    if site is None:
+        raise click.UsageError(f"No site is called {name}; there are {_names(settings.sites)}.")
+    if not path.startswith(_prefix(site)):
+        raise click.UsageError(f"The paths of site {name} start with {_prefix(site)}.")
+    return site
 
 
 def _fits(site: SiteSettings, host: str, path: str) -> bool:

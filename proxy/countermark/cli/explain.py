@@ -21,9 +21,7 @@ from countermark.signing.explain import Explanation
 @ip_option
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool
-) -> None:
+def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
     """Say which check fails first, what exactly is signed, and what may have changed the URL on its way.
 
     It never prints the signature that would have been right.

@@ -46,9 +46,7 @@ def verdict(found: Explanation) -> str:
 @ip_option
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool
-) -> None:
+def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
     """Say whether a signed URL would be accepted now; exit 0 if so, 1 if not.
 
     \b

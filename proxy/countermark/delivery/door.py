@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
+from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.delivery.authorize import authorize
 from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
 from countermark.delivery.respond import respond
-from countermark.delivery.sites import SiteTable
+from countermark.delivery.sites import Site, SiteTable
+from countermark.delivery.warrants import Warrant, Warrants
 from countermark.keys.keyring import Keyring
-from countermark.signing.verify import authenticate
+from countermark.signing.verify import admit, prove
 
 
 class FrontDoor:
     """The data plane of one worker, built once from one configuration."""
 
     def __init__(
-        self,
-        *,
-        sites: SiteTable,
-        keyring: Keyring,
-        obtain: Obtain,
-        close: Callable[[], Awaitable[None]],
+        self, *, sites: SiteTable, keyring: Keyring, obtain: Obtain, close: Callable[[], Awaitable[None]]
     ) -> None:
         self._sites = sites
         self._keyring = keyring
         self._obtain = obtain
         self._close = close
+        self._warrants = Warrants()
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Answer one request or raise a CountermarkError; fills in `event` on the way."""
+        warrant = self._warrant(request, event)
+        admit(warrant.proof, request.client, request.received)
+        at_hand = self._obtain.at_hand(warrant.plan, request.received, event)
+        obtained = at_hand or await self._obtain(warrant.plan, request.headers, event)
+        return respond(obtained, warrant, request, event)
+
+    def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
+        """Site, proof, grant and plan of the request's text, from memory where it was proven before."""
+        asked = (request.host, request.target.raw, request.headers.get("accept", ""))
+        warrant = self._warrants.find(asked)
+        if warrant is not None:
+            _name(event, warrant.site, warrant.proof.claims)
+            return warrant
+        started = perf_counter()
         site = self._sites.match(request)
         event.site = site.name
-        started = time.perf_counter()
-        claims = authenticate(request, site.realm, self._keyring, request.received)
-        event.dialect, event.key_id, event.grant = claims.dialect, claims.key_id, claims.id[:8].hex()
-        grant = authorize(site, claims)
+        proof = prove(request, site.realm, self._keyring)
+        _name(event, site, proof.claims)
+        # Nobody who is refused for his time or address gets to hear of the plan.
+        admit(proof, request.client, request.received)
+        grant = authorize(site, proof.claims)
         plan = resolve(site, grant, request)
-        verified = time.perf_counter() - started
-        obtained = self._obtain.at_hand(plan, request.received)
-        if obtained is None:
-            event.stages["verify"] = verified
-            result = await self._obtain(plan, request.headers, event)
-            return respond(result, site, grant, plan, request, event)
-        event.cache = "hit"
-        return respond(obtained, site, grant, plan, request, event)
+        warrant = Warrant(site=site, proof=proof, grant=grant, plan=plan)
+        self._warrants.keep(asked, warrant)
+        event.stages["verify"] = perf_counter() - started
+        return warrant
 
     async def ready(self) -> list[str]:
         """Why this worker should get no requests now; empty when it should."""
@@ -58,3 +67,12 @@ class FrontDoor:
     async def close(self) -> None:
         """Let go of origins, caches and render children."""
         await self._close()
+
+
+def _name(event: RequestEvent, site: Site, claims: Claims) -> None:
+    event.site, event.dialect, event.key_id, event.grant = (
+        site.name,
+        claims.dialect,
+        claims.key_id,
+        claims.id.hex()[:16],
+    )

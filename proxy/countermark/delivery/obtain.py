@@ -61,6 +61,11 @@ class Passage(Struct, frozen=True, kw_only=True):
     part: ByteRange | None
     stream: AsyncGenerator[bytes, None]
 
+    @property
+    def modified(self) -> float | None:
+        """The original's Last-Modified in unix seconds."""
+        return self.facts.modified
+
 
 Obtained = Rendition | Unchanged | Passage
 
@@ -96,11 +101,12 @@ class Obtain:
         self._wall_clock = wall_clock
         self._writing: set[asyncio.Task[None]] = set()
 
-    def at_hand(self, plan: Plan, now: float) -> Rendition | None:
+    def at_hand(self, plan: Plan, now: float, event: RequestEvent) -> Rendition | None:
         """A fresh rendition from this process's memory, without waiting."""
         rendition = self._hot.get(plan.key)
         if rendition is None or now - rendition.made > self._revalidate:
             return None
+        event.cache = "hit"
         return rendition
 
     async def __call__(self, plan: Plan, headers: Mapping[str, str], event: RequestEvent) -> Obtained:
@@ -291,10 +297,8 @@ class Obtain:
             content_type = _content_type(head)
             size = body.facts.size
             if size is not None and size <= self._max_entry and body.facts.validator:
-                parts = [head]
-                async for chunk in chunks:
-                    parts.append(chunk)
-                rendition = self._original(plan, b"".join(parts), content_type, body.facts)
+                whole = head + b"".join([chunk async for chunk in chunks])
+                rendition = self._original(plan, whole, content_type, body.facts)
                 event.bytes_in = size
                 self._share(flight, plan, rendition)
                 return rendition
@@ -350,9 +354,7 @@ async def _at_least(chunks: AsyncIterator[bytes], count: int) -> bytes:
     return head
 
 
-async def _drain(
-    head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack
-) -> AsyncGenerator[bytes, None]:
+async def _drain(head: bytes, chunks: AsyncIterator[bytes], stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """First yields nothing (which starts it), then the bytes; closing it closes the origin's transfer."""
     async with stack:
         yield b""

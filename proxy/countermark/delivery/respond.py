@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
@@ -12,7 +13,7 @@ from countermark.core.request import EdgeRequest
 from countermark.delivery.conditions import not_modified, wanted_range
 from countermark.delivery.obtain import Obtained, Passage, Unchanged
 from countermark.delivery.sites import Site
-from countermark.imaging.plan import Plan
+from countermark.delivery.warrants import Warrant
 
 Fields = list[tuple[str, str]]
 
@@ -48,11 +49,9 @@ def cache_control(site: Site, grant: Grant, now: float) -> str:
     return f"{'public' if grant.shareable else 'private'}, max-age={seconds}, must-revalidate"
 
 
-def respond(  # noqa: PLR0913  each stage's value is needed for some header
-    obtained: Obtained, site: Site, grant: Grant, plan: Plan, request: EdgeRequest, event: RequestEvent
-) -> Answer:
+def respond(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
     """The answer. Raises RangeNotSatisfiable."""
-    fields = _common_fields(obtained, site, grant, plan, request, event)
+    fields = _common_fields(obtained, warrant, request, event)
     if isinstance(obtained, Unchanged):
         return Answer(status=304, headers=tuple(fields))
     if isinstance(obtained, Passage):
@@ -62,22 +61,24 @@ def respond(  # noqa: PLR0913  each stage's value is needed for some header
     return _rendition(obtained, fields, request)
 
 
-def _common_fields(  # noqa: PLR0913
-    obtained: Obtained, site: Site, grant: Grant, plan: Plan, request: EdgeRequest, event: RequestEvent
-) -> Fields:
-    fields: Fields = [("Cache-Control", cache_control(site, grant, request.received))]
+def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Fields:
+    fields: Fields = [("Cache-Control", cache_control(warrant.site, warrant.grant, request.received))]
     if obtained.etag:
         fields.append(("ETag", obtained.etag))
-    modified = obtained.facts.modified if isinstance(obtained, Passage) else obtained.modified
-    if modified is not None:
-        fields.append(("Last-Modified", formatdate(modified, usegmt=True)))
-    if plan.vary_accept:
+    if obtained.modified is not None:
+        fields.append(("Last-Modified", _http_date(int(obtained.modified))))
+    if warrant.plan.vary_accept:
         fields.append(("Vary", "Accept"))
     fields.append(("Cache-Status", _CACHE_STATUS[event.cache]))
     if event.stages:
         fields.append(("Server-Timing", server_timing(event.stages)))
     fields.extend(SECURITY_FIELDS)
     return fields
+
+
+@lru_cache(1024)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def server_timing(stages: dict[str, float]) -> str:

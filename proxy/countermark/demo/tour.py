@@ -21,7 +21,9 @@ def _good(sign: DemoSigner) -> list[Step]:
     jpeg = {"Content-Type": "image/jpeg"}
     return [
         Step(title="ready", target="/readyz", status=200),
-        Step(title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")),
+        Step(
+            title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")
+        ),
         Step(title="the original, untouched", target=sign.native("/photos/coffee.jpg"), status=200, expect=jpeg),
         Step(title="400 pixels wide", target=sign.native("/photos/coffee.jpg?w=400"), status=200, expect=jpeg),
         Step(
@@ -86,7 +88,7 @@ def _cached(sign: DemoSigner) -> list[Step]:
             headers={"Range": "bytes=0-99"},
             status=206,
             expect={"Content-Range": "bytes 0-99/"},
-            check=lambda reply: "" if len(reply.body) == 100 else f"{len(reply.body)} bytes, expected 100",  # noqa: PLR2004
+            check=lambda reply: "" if len(reply.body) == 100 else f"{len(reply.body)} bytes, expected 100",
         ),
         Step(title="a range beyond its end", target=coffee, headers={"Range": "bytes=99999999-"}, status=416),
     ]
@@ -133,7 +135,9 @@ def _refused(sign: DemoSigner) -> list[Step]:
         ),
         Step(title="an empty segment", target="/photos//coffee.jpg", status=400, expect=_reason("target_malformed")),
         Step(title="a way out", target="/photos/../coffee.jpg", status=400, expect=_reason("target_malformed")),
-        Step(title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")),
+        Step(
+            title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")
+        ),
         Step(title="another method", target=good, method="DELETE", status=405, expect={"Allow": "GET"}),
         Step(title="no such site", target="/elsewhere/coffee.jpg", status=404, expect=_reason("site_unknown")),
     ]

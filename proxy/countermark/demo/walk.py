@@ -65,7 +65,9 @@ def _exchange(step: Step, headers: Mapping[str, str], address: tuple[str, int]) 
     return replies[0], odd[:1]
 
 
-def fetch(address: tuple[str, int], target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+def fetch(
+    address: tuple[str, int], target: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Reply:
     """One request on a connection of its own. The target is sent as it is, dot segments and all."""
     connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
     try:

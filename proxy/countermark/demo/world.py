@@ -84,9 +84,7 @@ def running(folder: Path, public: Address, admin: Address) -> Iterator[World]:
         _write_configuration(folder, public, admin, port, token)
         gateway = _start_gateway(folder)
         _wait_until_ready(gateway, public)
-        yield World(
-            folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway
-        )
+        yield World(folder=folder, public=public, admin=admin, origin=("127.0.0.1", port), token=token, gateway=gateway)
     finally:
         if gateway is not None:
             _end(gateway)
@@ -175,7 +173,7 @@ def _wait_until_ready(gateway: subprocess.Popen[bytes], public: Address) -> None
         if gateway.poll() is not None:
             raise RuntimeError(f"The gateway ended with status {gateway.returncode} while it started.")
         try:
-            if fetch(public, "/readyz").status == 200:  # noqa: PLR2004
+            if fetch(public, "/readyz").status == 200:
                 return
         except OSError:
             pass

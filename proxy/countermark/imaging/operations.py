@@ -11,9 +11,7 @@ from msgspec import Struct, structs
 from countermark.core.picture import Format
 
 Fit = Literal["scale-down", "contain", "cover", "fill", "pad"]
-Compass = Literal[
-    "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"
-]
+Compass = Literal["center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"]
 Gravity = Literal[
     "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest",
     "attention", "entropy", "focal",

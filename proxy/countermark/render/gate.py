@@ -55,6 +55,8 @@ def prepare_libvips() -> None:
     computes on one thread, because there is one child for each core.
     """
     os.environ["VIPS_MAX_COORD"] = str(_MAX_COORD)
+    # libvips would put what is larger than this into a temporary file; a render child has no files.
+    os.environ["VIPS_DISC_THRESHOLD"] = "1024g"
     pyvips.operation_block_set("VipsForeignLoad", True)
     pyvips.operation_block_set("VipsForeignSave", True)
     for name in _OPEN_CLASSES:
@@ -127,6 +129,9 @@ def predict(header: Header, recipe: Recipe, course: Course, target: Format) -> i
     cost = _FIXED + _decoding(header, load_scale(header, course)) + width * height * _ENCODER_BYTES.get(target, 0)
     if frames > 1:
         cost += width * height * 4 * frames
+    if frames > 1 and header.format == "webp":
+        # Its decoder hands over all frames at once, the GIF decoder row by row.
+        cost += header.width * header.height * header.bands * frames
     if course.turn.degrees or recipe.operations.gravity in ("attention", "entropy"):
         cost += course.layout.width * course.layout.height * 4
     if recipe.mark is not None:

@@ -71,7 +71,7 @@ class Native:
         algorithms=("hmac-sha256", "ed25519"),
         signs_path=True,
         signs_query=True,
-        signs_host=True,
+        signs_host=True,  # by way of the audience, which the host decides
         signs_method=True,
         expiry=True,
         address=True,

@@ -15,7 +15,7 @@ The steps, in the order in which they are taken; each fails closed:
 from __future__ import annotations
 
 import hashlib
-from typing import NoReturn
+from msgspec import Struct
 
 from countermark.core.errors import (
     AddressMismatch,
@@ -30,7 +30,7 @@ from countermark.core.errors import (
     SignatureMissing,
 )
 from countermark.core.grant import Claims
-from countermark.core.request import EdgeRequest
+from countermark.core.request import Address, EdgeRequest
 from countermark.keys.keyring import Key, Keyring
 from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.table import DIALECTS
@@ -38,12 +38,30 @@ from countermark.signing.table import DIALECTS
 _METHODS = frozenset({"GET", "HEAD"})
 
 
+class Proof(Struct, frozen=True, kw_only=True):
+    """Authentic credentials, whenever they are looked at: a function of method, host, target, headers and keyring.
+
+    They open nothing by themselves: `admit` says whether they do now, for this client.
+    """
+
+    claims: Claims
+    key: Key
+
+
 def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: float) -> Claims:
     """What the request's credentials say, once they are known to be authentic and valid at `now` (unix seconds).
 
-    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused,
-    SignatureInvalid, KeyInactive, NotYetValid, Expired, LifetimeExceeded or AddressMismatch. The error's `dialect` names
-    the dialect that refused; where nothing was presented, the first of the realm's.
+    Raises what `prove` and `admit` raise.
+    """
+    return admit(prove(request, realm, keyring), request.client, now)
+
+
+def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
+    """Steps 2 to 5: whose signature this is. It needs no clock and no client, so its result may be kept.
+
+    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
+    SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
+    the realm's.
     """
     if request.method not in _METHODS:
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
@@ -54,12 +72,11 @@ def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: floa
             if presented is not None:
                 _refuse_mixture(request, realm, dialect)
                 key = signer(presented, dialect, realm, keyring)
-                _check_validity(presented, key, request, now)
-                return _claims(presented, dialect, key)
+                return Proof(claims=_claims(presented, dialect, key), key=key)
         except CountermarkError as error:
             error.dialect = name
             raise
-    _nothing_presented(realm)
+    raise _nothing_presented(realm)
 
 
 def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> Key:
@@ -93,19 +110,31 @@ def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect) -> Non
             raise ParameterUnknown("The URL mixes the parameters of two signature dialects.", private=other)
 
 
-def _check_validity(presented: Presented, key: Key, request: EdgeRequest, now: float) -> None:
-    """Steps 6 to 8."""
+def admit(proof: Proof, client: Address, now: float) -> Claims:
+    """Steps 6 to 8: whether authentic credentials count at `now` (unix seconds) and for this client.
+
+    Raises KeyInactive, NotYetValid, Expired, LifetimeExceeded or AddressMismatch, with the dialect that refused.
+    """
+    try:
+        _check_validity(proof.claims, proof.key, client, now)
+    except CountermarkError as error:
+        error.dialect = proof.claims.dialect
+        raise
+    return proof.claims
+
+
+def _check_validity(claims: Claims, key: Key, client: Address, now: float) -> None:
     if not key.verifies(now):
         raise KeyInactive("The key that signed this URL is not in use.", private=f"key {key.id} is {key.state}")
-    if presented.not_before is not None and now < presented.not_before:
+    if claims.not_before is not None and now < claims.not_before:
         raise NotYetValid("The URL is not valid yet.")
-    if presented.expires is not None:
-        if now > presented.expires:
+    if claims.expires is not None:
+        if now > claims.expires:
             raise Expired("The URL has expired.")
-        if presented.expires - now > key.max_life:
+        if claims.expires - now > key.max_life:
             raise LifetimeExceeded(f"The URL would live longer than its key may grant: {key.max_life} seconds.")
-    if presented.address is not None and request.client not in presented.address:
-        raise AddressMismatch("The URL is bound to another client address.", private=f"client is {request.client}")
+    if claims.address is not None and client not in claims.address:
+        raise AddressMismatch("The URL is bound to another client address.", private=f"client is {client}")
 
 
 def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
@@ -130,7 +159,7 @@ def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
     return hashlib.sha256(head + message).digest()
 
 
-def _nothing_presented(realm: Realm) -> NoReturn:
+def _nothing_presented(realm: Realm) -> SignatureMissing:
     missing = SignatureMissing("The URL is not signed.")
     missing.dialect = realm.dialects[0]
-    raise missing
+    return missing

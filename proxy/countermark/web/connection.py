@@ -23,6 +23,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from countermark.web.guard import Guard
 
+# Bytes. A field's name and its value are bounded each by MAX_FIELD, all fields together by MAX_HEADER.
 MAX_LINE = 8190
 MAX_FIELD = 4096
 MAX_FIELDS = 64

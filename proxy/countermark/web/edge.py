@@ -24,7 +24,7 @@ from countermark.core.answer import Answer
 from countermark.core.errors import BodyNotAllowed, CountermarkError, Malformed, MethodNotAllowed, TargetMalformed
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
-from countermark.core.target import parse_target
+from countermark.core.target import Target, parse_target
 from countermark.ports import Telemetry
 from countermark.web import problems, wire
 from countermark.web.address import Resolve
@@ -33,6 +33,7 @@ from countermark.web.connection import MAX_LINE, BodyPresent, Connection, Header
 # nginx's number for a client that went before its answer; it is told to the log and metrics, never sent.
 CLIENT_GONE = 499
 
+_SHORT_TARGET = 512
 _HEALTH_PATHS = ("/healthz", "/readyz")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9.])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -74,6 +75,7 @@ class Edge:
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._host = lru_cache(1024)(_host)
+        self._short_target = lru_cache(2048)(parse_target)
 
     async def serve(self, connection: Connection, incoming: Incoming) -> None:
         """Answer one message on its connection."""
@@ -121,13 +123,17 @@ class Edge:
         request = EdgeRequest(
             id=event.id,
             method=message.method,
-            target=parse_target(message.path),
+            target=self._target(message.path),
             host=host,
             client=client.address,
             headers=headers,
             received=event.received,
         )
         return await self._door.answer(request, event)
+
+    def _target(self, raw: str) -> Target:
+        """Short targets are remembered; long ones could fill the memory."""
+        return self._short_target(raw) if len(raw) <= _SHORT_TARGET else parse_target(raw)
 
     async def _send(
         self, connection: Connection, message: RawRequestMessage, answer: Answer, event: RequestEvent
@@ -216,8 +222,8 @@ def _tell_cut(cut: wire.StreamCut, event: RequestEvent) -> None:
 
 def _headers(message: RawRequestMessage) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for name, value in message.headers.items():
-        name = name.lower()
+    for field, value in message.headers.items():
+        name = field.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

@@ -109,12 +109,12 @@ def answer_error(error: CountermarkError, *, instance: str, denials: Denials) ->
     problem, status = problem_for(error)
     if problem is INTERNAL:
         return answer_internal(instance=instance)
-    extra = tuple(field for family, fields in _EXTRA.items() if isinstance(error, family) for field in fields(error))
     denial = denials.get(error.dialect, {}).get(error.reason)
-    if denial is not None and denial.content_type:
-        return _answer(denial.status, error.reason, denial.content_type, denial.body.encode(), extra)
     if denial is not None:
         status = denial.status
+    extra = _extra(error, status)
+    if denial is not None and denial.content_type:
+        return _answer(status, error.reason, denial.content_type, denial.body.encode(), extra)
     return _document(problem.title, status, error.detail, instance, error.reason, extra)
 
 
@@ -128,6 +128,12 @@ def answer_header_too_large(*, instance: str) -> Answer:
     """RFC 6585 §5: fields too large, one of them or all together."""
     detail = "The request's header fields are too many or too large."
     return _document("Header fields too large", 431, detail, instance, HEADER_TOO_LARGE, ())
+
+
+def _extra(error: CountermarkError, status: int) -> Fields:
+    if isinstance(error, errors.Unauthenticated) and status != 401:
+        return ()
+    return tuple(field for family, fields in _EXTRA.items() if isinstance(error, family) for field in fields(error))
 
 
 def _document(title: str, status: int, detail: str, instance: str, reason: str, extra: Fields) -> Answer:

@@ -123,9 +123,7 @@ class Worker:
 class Supervisor:
     """Workers, the settings they run with, and the sum of their numbers."""
 
-    def __init__(
-        self, settings: Settings, *, load: Load, command: Sequence[str], listener: socket.socket
-    ) -> None:
+    def __init__(self, settings: Settings, *, load: Load, command: Sequence[str], listener: socket.socket) -> None:
         self._settings = settings
         self._load = load
         self._command = tuple(command)

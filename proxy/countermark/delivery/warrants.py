@@ -1,0 +1,53 @@
+"""Warrants: what a URL has been proven to ask for, remembered while it is asked for again and again.
+
+The proof of a signature and the plan behind it depend on nothing but the request's text and the configuration, so they
+are worked out once for each text. What depends on the moment or on the client (dates, key state, address) is never
+remembered: `admit` looks at it on every request.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from countermark.core.grant import Grant
+from countermark.delivery.sites import Site
+from countermark.imaging.plan import Plan
+from countermark.signing.verify import Proof
+
+LIMIT = 8192
+LONGEST_TARGET = 1024
+
+Asked = tuple[str, str, str]
+
+
+class Warrant(Struct, frozen=True, kw_only=True):
+    """An authentic URL at its site, what it grants while it is valid, and what will be made of it."""
+
+    site: Site
+    proof: Proof
+    grant: Grant
+    plan: Plan
+
+
+class Warrants:
+    """Warrants by host, raw target and Accept header; only authentic URLs get in, so strangers cannot push them out."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Asked, Warrant] = OrderedDict()
+
+    def find(self, asked: Asked) -> Warrant | None:
+        """The warrant of a text that was proven before."""
+        warrant = self._kept.get(asked)
+        if warrant is not None:
+            self._kept.move_to_end(asked)
+        return warrant
+
+    def keep(self, asked: Asked, warrant: Warrant) -> None:
+        """Remember it; the longest unused one goes first. Long texts are not kept, so that memory has a bound."""
+        if len(asked[1]) + len(asked[2]) > LONGEST_TARGET:
+            return
+        self._kept[asked] = warrant
+        if len(self._kept) > LIMIT:
+            self._kept.popitem(last=False)

@@ -1,0 +1,183 @@
+"""Explanations: the first failed check, the signed bytes, and what happened on the way."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from countermark.core.encoding import read_base64url
+from countermark.core.errors import CountermarkError
+from countermark.core.target import MAX_LENGTH, parse_target
+from countermark.keys.keyring import Keyring
+from countermark.signing.dialect import Realm
+from countermark.signing.explain import Explanation, explain
+from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+from countermark.signing.repairs import lenient_target, repairs
+from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, realm
+
+NATIVE = mint_native(parse_target("/shop/Cat%20One.jpg?text=a%20b&w=800"), audience="shop", key=HMAC, expires=LATER)
+SIGNATURE = NATIVE.rpartition("=")[2]
+IMAGED = mint_keycdn_image(parse_target("/a.jpg?width=1&height=2&crop=smart"), key=IMAGE)
+
+
+def told(target: str, where: Realm | None = None, *, keyring: Keyring = KEYRING, now: float = NOW) -> Explanation:
+    return explain(target, realm=where or realm(), keyring=keyring, now=now)
+
+
+def changes(found: Explanation) -> dict[str, bool]:
+    return {finding.change: finding.proven for finding in found.findings}
+
+
+def test_a_good_url_is_shown_with_what_it_signs() -> None:
+    """The parts, in order, by name."""
+    found = told(NATIVE)
+    assert found.good
+    assert (found.dialect, found.key_id, found.expires_in, found.step) == ("native", "k1", 3600, "")
+    assert [(part.name, part.text) for part in found.parts] == [
+        ("version", "countermark-v1"),
+        ("method class", "read"),
+        ("audience", "shop"),
+        ("path", "/shop/Cat%20One.jpg"),
+        ("query", "exp=1700003600&kid=k1&text=a%20b&w=800"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "change"),
+    [
+        (NATIVE + "&utm_source=mail&fbclid=x", "extra-parameter"),
+        (NATIVE + "&page=2", "extra-parameter"),
+        (NATIVE.replace("kid=k1&", ""), "missing-parameter"),
+        (NATIVE.replace("&", "&amp;"), "html-entities"),
+        (NATIVE.replace("a%20b", "a+b"), "plus"),
+        (NATIVE.replace("a%20b", "a b"), "escaping"),
+        (NATIVE.replace("Cat%20One", "Cat One"), "escaping"),
+        (NATIVE.replace("Cat%20One", "Cat%2520One"), "escaping"),
+        (NATIVE.replace("w=800", "%77=800"), "escaping"),
+        (NATIVE.replace("Cat", "cat"), "case"),
+        (NATIVE.replace(".jpg", ".JPG"), "case"),
+        (NATIVE.replace("/shop/", "/shop//"), "slash"),
+        (NATIVE.replace("/shop/", "//shop/"), "slash"),
+        (NATIVE.replace(".jpg", ".jpg/"), "slash"),
+        (NATIVE.replace(SIGNATURE, SIGNATURE + "%3D"), "signature-text"),
+        (NATIVE.replace(SIGNATURE, SIGNATURE + "%0A"), "signature-text"),
+    ],
+)
+def test_what_happened_on_the_way_is_named(target: str, change: str) -> None:
+    """Undoing the change makes the signature hold, and that is said."""
+    found = told(target)
+    assert not found.good
+    assert changes(found).get(change) is True
+
+
+def test_a_reordered_keycdn_query_is_put_in_order() -> None:
+    """Where order is signed, the signed order is found."""
+    found = told(IMAGED.replace("width=1&height=2", "height=2&width=1"), realm("keycdn_image"))
+    assert changes(found) == {"order": True}
+    assert "width=1&height=2&crop=smart" in found.findings[0].detail
+
+
+def test_a_collapsed_slash_is_found() -> None:
+    """The signer wrote two slashes, a proxy made them one."""
+    path = parse_target("/shop//cat.jpg", waive=frozenset({"empty-segment"}))
+    signed = mint_native(path, audience="shop", key=HMAC, expires=LATER)
+    assert changes(told(signed.replace("//", "/"))) == {"slash": True}
+
+
+def test_a_hexadecimal_signature_is_recognised() -> None:
+    """Many libraries print a MAC so."""
+    raw = read_base64url(SIGNATURE)
+    assert raw is not None
+    assert changes(told(NATIVE.replace(SIGNATURE, raw.hex())))["signature-text"] is True
+
+
+@pytest.mark.parametrize(
+    ("target", "step", "reason"),
+    [
+        ("/a\\b", "target", "target_malformed"),
+        ("/shop/cat.jpg", "dialect", "signature_missing"),
+        (NATIVE.replace("w=800", "sid=800"), "reading", "parameter_unknown"),
+        (NATIVE.replace("w=800", "w=801"), "signature", "signature_invalid"),
+    ],
+)
+def test_the_first_failed_check_is_named(target: str, step: str, reason: str) -> None:
+    """By its place in the verify path."""
+    found = told(target)
+    assert (found.good, found.step, found.reason) == (False, step, reason)
+
+
+def test_later_checks_are_named_too() -> None:
+    """Method, key, time and address."""
+    bound = mint_native(parse_target("/a"), audience="shop", key=HMAC, expires=LATER, address=ip_network("203.0.113.7"))
+    found = explain(bound, realm=realm(), keyring=KEYRING, now=NOW, client=ip_address("203.0.113.8"))
+    assert (found.step, found.private) == ("address", "client is 203.0.113.8")
+    assert explain(NATIVE, realm=realm(), keyring=KEYRING, now=NOW, method="POST").step == "method"
+    assert told(NATIVE, keyring=Keyring([replace(HMAC, state="revoked")])).step == "key"
+    assert told(NATIVE, now=LATER - 8 * 86_400).step == "time"
+
+
+def test_the_clock_is_named_in_seconds() -> None:
+    """How long ago it expired, how long until it begins, and milliseconds taken for seconds."""
+    found = told(NATIVE, now=LATER + 30)
+    assert (found.step, found.expires_in) == ("time", -30)
+    assert found.findings[0].change == "clock"
+    assert "30 seconds ago" in found.findings[0].detail
+    early = mint_native(parse_target("/a"), audience="shop", key=HMAC, expires=LATER, not_before=NOW + 10)
+    assert changes(told(early)) == {"clock": True}
+    assert changes(told(NATIVE.replace("1700003600", "1700003600000")))["clock"] is False
+
+
+def test_a_wrong_key_is_named() -> None:
+    """Not there, another dialect's, another site's."""
+    details = []
+    for keyring in (Keyring([]), Keyring([replace(HMAC, dialect="x")]), Keyring([replace(HMAC, sites=("blog",))])):
+        (finding,) = told(NATIVE, keyring=keyring).findings
+        assert (finding.change, finding.proven) == ("key", False)
+        details.append(finding.detail)
+    assert len(set(details)) == 3
+
+
+def test_the_place_of_a_glued_secret_is_shown_without_it() -> None:
+    """{secret} stands where the vendor's formula has it."""
+    access = mint_keycdn_access(parse_target("/a.jpg"), key=ACCESS, expires=LATER)
+    found = told(access, realm("keycdn_access"))
+    assert [part.text for part in found.parts] == ["/a.jpg", "{secret}", str(LATER)]
+    found = told(IMAGED, realm("keycdn_image"))
+    assert [part.text for part in found.parts] == ["/a.jpg", "width=1&height=2&crop=smart", "{secret}"]
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="/?&=%abk+#\\ é.2Fsigxpdt1700", max_size=60))
+def test_no_url_breaks_an_explanation_or_gets_its_signature_out(tail: str) -> None:
+    """Anything is explained, and the signature that would be right is never in the text."""
+    target = f"/shop/{tail}&exp={LATER}&kid=k1&sig={'A' * 43}"
+    text = msgspec.json.encode(told(target)).decode()
+    try:
+        wanted = mint_native(parse_target(target.partition("&exp")[0]), audience="shop", key=HMAC, expires=LATER)
+    except CountermarkError:
+        return
+    assert wanted.rpartition("=")[2] not in text
+
+
+@pytest.mark.parametrize("where", [realm(), realm("keycdn_image"), realm("keycdn_access", keycdn_ip=True)])
+def test_no_secret_and_no_expected_signature_is_printed(where: Realm) -> None:
+    """Neither for a forged URL nor for a changed one."""
+    for target in (NATIVE, IMAGED):
+        forged = target.replace(target[-20:], "A" * 20)
+        text = msgspec.json.encode(told(forged, where)).decode()
+        assert target[-20:] not in text
+        for key in KEYRING.keys:
+            assert key.material.decode("latin-1") not in text
+
+
+def test_an_explanation_costs_a_bounded_amount() -> None:
+    """A target as long and as full as can be leads to a few hundred tries, each of which is read only once."""
+    pairs = "&".join(f"p{n}={'%20' * 30}" for n in range(60))
+    target = lenient_target(f"/{'a/' * 300}b?{pairs}&exp={LATER}&kid=ed&sig={'A' * 86}")
+    assert len(target.raw) <= MAX_LENGTH
+    assert len(list(repairs(target, tuple(f"k{n}" for n in range(1000))))) < 400
