@@ -13,7 +13,12 @@ TIMEOUT = 3.0
 @click.command("health")
 @click.option("--url", default="http://127.0.0.1:8080/readyz", show_default=True, help="An http: address to ask.")
 def command(url: str) -> None:
-    """Exit 0 when the gateway is ready, 1 when it is not."""
+    """Exit 0 when the gateway is ready, 1 when it is not.
+
+    \b
+    Example:
+      countermark health --url http://127.0.0.1:8080/readyz
+    """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise click.UsageError("--url takes an http: address")
