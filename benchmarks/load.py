@@ -150,7 +150,7 @@ class Conversation(asyncio.Protocol):
         if b"\r\nconnection: close" in self._head.lower():
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # asyncio's signature
         """Called by the loop; a request under way is lost, whatever the reason."""
         self.open = False
         self._finish(cut=True)
