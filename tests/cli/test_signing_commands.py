@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
-from countermark.cli import explain, keys, sign, verify
+from countermark.cli.main import root
 
 SETTINGS = """
 origins: { photos: { url: "file:./photos" } }
@@ -18,12 +17,6 @@ sites:
   - { name: shop, origin: photos, match: { host: img.example.com, prefix: /shop/ }, accept: [native, keycdn_image] }
   - { name: zone, origin: photos, match: { host: cdn.example.com }, accept: [keycdn_access], keycdn_ip: true }
 """
-COMMANDS: dict[str, click.Command] = {
-    "sign": sign.command,
-    "verify": verify.command,
-    "explain": explain.command,
-    "keys": keys.command,
-}
 
 
 class House:
@@ -45,7 +38,7 @@ class House:
 
     def run(self, name: str, *arguments: str) -> Result:
         environ = {"COUNTERMARK_CONFIG": str(self.config)}
-        return CliRunner().invoke(COMMANDS[name], list(arguments), env=environ, prog_name=f"countermark {name}")
+        return CliRunner().invoke(root, [name, *arguments], env=environ, prog_name="countermark")
 
     def signed(self, *arguments: str) -> str:
         result = self.run("sign", *arguments)

@@ -145,5 +145,5 @@ def test_a_mark_lies_inside_the_picture(w: int, h: int, mw: int, mh: int, scale:
     assume(w * h > 0)
     place = mark_place(w, h, mw, mh, Mark(name="m", scale=scale, margin=margin, position=at))  # type: ignore[arg-type]
     assert place.width >= 1 and place.height >= 1
-    assert 0 <= place.left and place.left + place.width <= w
-    assert 0 <= place.top and place.top + place.height <= h
+    assert place.left >= 0 and place.left + place.width <= w
+    assert place.top >= 0 and place.top + place.height <= h

@@ -29,6 +29,10 @@ _decode_rendition = msgspec.msgpack.Decoder(Rendition).decode
 _decode_error = msgspec.msgpack.Decoder(tuple[str, dict[str, Any]]).decode
 
 
+class LeaderFailed(RuntimeError):
+    """The leader met a fault of this program. Followers are told its kind; the fault itself is the leader's to raise."""
+
+
 class Landing:
     """An outcome for any number of followers; packed when the first one comes, since mostly none does."""
 
@@ -82,16 +86,17 @@ def _unpacked(packet: bytes, descriptors: list[int]) -> Outcome:
 
 
 def _described(error: BaseException) -> tuple[str, dict[str, Any]]:
-    """An error's class name and plain fields. One that is not of the house is a fault in this program: it is only named."""
+    """An error's class name and plain fields; for a fault of the program no name, since nothing else is rebuilt."""
     kind = type(error).__name__
     if isinstance(error, errors.CountermarkError) and getattr(errors, kind, None) is type(error):
         return kind, {name: _shortened(value) for name, value in vars(error).items() if isinstance(value, str | int)}
-    return "", {"detail": f"the computation that was waited for failed: {kind}"}
+    detail = str(error) if isinstance(error, LeaderFailed) else f"the computation that was waited for failed: {kind}"
+    return "", {"detail": detail}
 
 
 def _revived(kind: str, fields: dict[str, Any]) -> BaseException:
     if not kind:
-        return RuntimeError(fields["detail"])
+        return LeaderFailed(fields["detail"])
     error: BaseException = getattr(errors, kind).__new__(getattr(errors, kind), fields["detail"])
     vars(error).update(fields)
     return error

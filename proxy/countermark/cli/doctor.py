@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from countermark.cli import machine, surroundings
+from countermark.cli.finding import Finding
 from countermark.cli.options import config_option
 from countermark.configuration import read_settings
-from countermark.cli.finding import Finding
 from countermark.core.errors import ConfigurationInvalid
 from countermark.settings.model import Settings
 

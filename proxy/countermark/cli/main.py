@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -37,6 +37,13 @@ class Commands(click.Group):
         command: click.Command = import_module(f"countermark.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of the house is one message and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except CountermarkError as error:
+            raise click.ClickException(error.detail) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table itself; asking each command for its help would import them all."""
         with formatter.section("Commands"):
@@ -57,12 +64,8 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of the house is one sentence and exit status 1."""
-    try:
-        root(prog_name="countermark")
-    except CountermarkError as error:
-        click.echo(error.detail, err=True)
-        sys.exit(1)
+    """Run the command line."""
+    root(prog_name="countermark")
 
 
 if __name__ == "__main__":

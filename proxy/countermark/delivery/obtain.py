@@ -297,10 +297,8 @@ class Obtain:
             content_type = _content_type(head)
             size = body.facts.size
             if size is not None and size <= self._max_entry and body.facts.validator:
-                parts = [head]
-                async for chunk in chunks:
-                    parts.append(chunk)
-                rendition = self._original(plan, b"".join(parts), content_type, body.facts)
+                whole = head + b"".join([chunk async for chunk in chunks])
+                rendition = self._original(plan, whole, content_type, body.facts)
                 event.bytes_in = size
                 self._share(flight, plan, rendition)
                 return rendition

@@ -88,7 +88,7 @@ def _cached(sign: DemoSigner) -> list[Step]:
             headers={"Range": "bytes=0-99"},
             status=206,
             expect={"Content-Range": "bytes 0-99/"},
-            check=lambda reply: "" if len(reply.body) == 100 else f"{len(reply.body)} bytes, expected 100",  # noqa: PLR2004
+            check=lambda reply: "" if len(reply.body) == 100 else f"{len(reply.body)} bytes, expected 100",
         ),
         Step(title="a range beyond its end", target=coffee, headers={"Range": "bytes=99999999-"}, status=416),
     ]

@@ -173,7 +173,7 @@ def _wait_until_ready(gateway: subprocess.Popen[bytes], public: Address) -> None
         if gateway.poll() is not None:
             raise RuntimeError(f"The gateway ended with status {gateway.returncode} while it started.")
         try:
-            if fetch(public, "/readyz").status == 200:  # noqa: PLR2004
+            if fetch(public, "/readyz").status == 200:
                 return
         except OSError:
             pass

@@ -40,6 +40,7 @@ _FIELDS = frozenset(
 )
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLAIN_TEXT = re.compile(rb"[ -~]+")
+_QUOTED = re.compile(r"['\"].*", re.DOTALL)
 _NAME = re.compile(r"[a-z_]{1,24}")
 _SITE = re.compile(r"\*|[a-z0-9][a-z0-9_-]{0,62}")
 _LIFE = re.compile(r"([1-9][0-9]{0,8})([smhd])")
@@ -139,10 +140,11 @@ class _Reading:
         except MarkedYAMLError as error:
             mark = error.problem_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-            message = f"not YAML: {error.problem}"
+            # What the library quotes may be a secret, such as one that starts with a YAML sign.
+            said = _QUOTED.sub("", error.problem or "").strip()
+            message = f"not YAML: {said}"
             self.faults.append(Fault(path="", message=message, file=self.file, line=line, column=column))
         except (YAMLError, RecursionError, ValueError):
-            # The library's own text may quote the file, and the file holds secrets.
             self.fault(None, "", "not YAML")
         return None
 

@@ -21,7 +21,8 @@ def with_credits(picture: pyvips.Image) -> tuple[pyvips.Image, str]:
     Copyright and artist come from EXIF and go wherever the target has EXIF; IPTC's by-line, credit and copyright
     notice go from JPEG to JPEG.
     """
-    exif = {name: _exif_text(picture, name) for name in _EXIF if picture.get_typeof(name)}
+    # In libvips' form, `text (text, ASCII, n components, n bytes)`, which its savers read back.
+    exif = {name: picture.get(name) for name in _EXIF if picture.get_typeof(name)}
     iptc = _credit_records(picture.get(_IPTC)) if picture.get_typeof(_IPTC) else b""
     picture = picture.copy()
     for name in picture.get_fields():
@@ -33,12 +34,6 @@ def with_credits(picture: pyvips.Image) -> tuple[pyvips.Image, str]:
         picture.set_type(pyvips.GValue.blob_type, _IPTC, iptc)
     kept = [kind for kind, value in (("exif", exif), ("iptc", iptc)) if value]
     return picture, "|".join(kept) or "none"
-
-
-def _exif_text(picture: pyvips.Image, name: str) -> str:
-    """libvips writes `text (text, ASCII, n components, n bytes)`; the text itself may hold parentheses."""
-    whole: str = picture.get(name)
-    return whole.rpartition(" (")[0][:_LONGEST]
 
 
 def _credit_records(data: bytes) -> bytes:

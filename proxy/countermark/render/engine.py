@@ -12,12 +12,12 @@ from countermark.core.picture import Format
 from countermark.imaging.geometry import Course, chart
 from countermark.imaging.operations import Recipe
 from countermark.imaging.output import output_format
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
 from countermark.render.gate import Header, admit, frames_made, load_scale, read_header
 from countermark.render.overlay import Overlays
-from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render.source import Bytes, open_picture
 
 _TIMING = {"delay": pyvips.GValue.array_int_type, "loop": pyvips.GValue.gint_type}

@@ -74,14 +74,13 @@ def _crop(picture: pyvips.Image, box: Region | None, gravity: str) -> pyvips.Ima
 
 def _lay_behind(picture: pyvips.Image, background: str, target: Format) -> pyvips.Image:
     """What lies behind alpha, where the target has none or a background was given."""
-    if not picture.hasalpha():
-        return picture
-    if target not in ALPHA:
-        return picture.colourspace("srgb").flatten(background=opaque(background))
-    if not background:
+    if not picture.hasalpha() or (target in ALPHA and not background):
         return picture
     picture = picture.colourspace("srgb")
-    plain = pyvips.Image.black(picture.width, picture.height, bands=4).linear([1] * 4, rgba(background))
+    fill = rgba(background)
+    if target not in ALPHA or fill[3] == 255:
+        return picture.flatten(background=opaque(background))
+    plain = pyvips.Image.black(picture.width, picture.height, bands=4).linear([1] * 4, fill)
     return plain.cast("uchar").copy(interpretation="srgb").composite2(picture, "over").cast("uchar")
 
 

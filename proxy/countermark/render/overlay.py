@@ -23,7 +23,7 @@ class Overlays:
     def __init__(self, watermarks: Mapping[str, bytes]) -> None:
         """`watermarks` are the files' bytes. Raises ConfigurationInvalid for one that is no readable picture."""
         self._originals = {name: _read(name, data) for name, data in watermarks.items()}
-        self._ready: OrderedDict[tuple[str, int, int, float], pyvips.Image] = OrderedDict()
+        self.kept: OrderedDict[tuple[str, int, int, float], pyvips.Image] = OrderedDict()
 
     def stamp(self, picture: pyvips.Image, mark: Mark) -> pyvips.Image:
         """The picture with the mark on it, in sRGB; it keeps its size and its alpha."""
@@ -45,16 +45,16 @@ class Overlays:
 
     def _prepare(self, mark: Mark, width: int, height: int) -> pyvips.Image:
         key = (mark.name, width, height, mark.opacity)
-        ready = self._ready.get(key)
+        ready = self.kept.get(key)
         if ready is not None:
-            self._ready.move_to_end(key)
+            self.kept.move_to_end(key)
             return ready
         sized = self._originals[mark.name].thumbnail_image(width, height=height, size="force")
         ready = sized[:3].bandjoin((sized[3] * mark.opacity).rint().cast("uchar")).copy_memory()
         if width * height <= _KEPT_PIXELS:
-            self._ready[key] = ready
-            while len(self._ready) > _KEPT:
-                self._ready.popitem(last=False)
+            self.kept[key] = ready
+            while len(self.kept) > _KEPT:
+                self.kept.popitem(last=False)
         return ready
 
 

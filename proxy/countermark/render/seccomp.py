@@ -139,9 +139,9 @@ def refuse(number: int) -> int:
 
 def program(machine: Machine, pid: int) -> bytes:
     """The filter of a render child with this pid."""
-    verdicts = {name: ALLOW for name in ALLOWED}
+    verdicts = dict.fromkeys(ALLOWED, ALLOW)
     verdicts |= {name: refuse(errno.EACCES) for name in NO_FILES}
-    verdicts |= {name: KILL for name in KILLED}
+    verdicts |= dict.fromkeys(KILLED, KILL)
     # clone3's flags lie in memory, where a filter cannot read: ENOSYS makes the C library use clone.
     verdicts["clone3"] = refuse(errno.ENOSYS)
     return assemble(machine, verdicts, rules(pid), refuse(errno.ENOSYS))

@@ -15,8 +15,6 @@ The steps, in the order in which they are taken; each fails closed:
 from __future__ import annotations
 
 import hashlib
-from typing import NoReturn
-
 from msgspec import Struct
 
 from countermark.core.errors import (
@@ -78,7 +76,7 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
         except CountermarkError as error:
             error.dialect = name
             raise
-    _nothing_presented(realm)
+    raise _nothing_presented(realm)
 
 
 def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> Key:
@@ -161,7 +159,7 @@ def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
     return hashlib.sha256(head + message).digest()
 
 
-def _nothing_presented(realm: Realm) -> NoReturn:
+def _nothing_presented(realm: Realm) -> SignatureMissing:
     missing = SignatureMissing("The URL is not signed.")
     missing.dialect = realm.dialects[0]
-    raise missing
+    return missing

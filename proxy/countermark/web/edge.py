@@ -222,8 +222,8 @@ def _tell_cut(cut: wire.StreamCut, event: RequestEvent) -> None:
 
 def _headers(message: RawRequestMessage) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for name, value in message.headers.items():
-        name = name.lower()
+    for field, value in message.headers.items():
+        name = field.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
