@@ -163,7 +163,7 @@ class Gateway:
 async def refusals(
     bombs: Sequence[tuple[bytes, OutputFormat]], *, width: int, rounds: int
 ) -> list[tuple[str, list[float]]]:
-    """For each original with its target format: what the render wall says of it ("" for a picture), and the seconds that each answer took.
+    """For each original with its target format: the render wall's verdict ("" is a picture) and the seconds that it took.
 
     The wall of one worker with one child and the default limits, without the gateway around it: from the moment at which
     the child is given the original to its verdict.
