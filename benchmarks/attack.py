@@ -24,6 +24,7 @@ from benchmarks.load import Address
 SOURCES = 20
 PACE = 0.5
 RAMP = 2.0
+RETURN = 1.0
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Tally:
 @contextlib.contextmanager
 def running(address: Address, count: int, kind: str, target: str, core: int) -> Iterator[Tally]:
     """An attack that lasts as long as the context."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.attack"]
+    command = ["nice", "-n", "10", "taskset", "-c", str(core), sys.executable, "-m", "benchmarks.attack"]
     command += [address[0], str(address[1]), str(count), kind, target]
     here = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -60,7 +61,7 @@ async def _slow(address: Address, number: int, kind: str, target: str, counts: C
             counts["thrown out"] += 1
         except OSError:
             counts["refused or reset"] += 1
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(RETURN)
 
 
 async def _one(address: Address, source: Address, kind: str, target: str, counts: Counter[str]) -> None:

@@ -6,6 +6,7 @@ The other files see a `Gateway` with an address, targets that it will answer, co
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import signal
@@ -25,8 +26,12 @@ from ruamel.yaml import YAML
 
 from benchmarks import processes
 from benchmarks.load import Address
+from countermark.core.errors import CountermarkError
 from countermark.core.target import parse_target
+from countermark.imaging.operations import Limits, Operations, OutputFormat, Recipe
 from countermark.keys.keyring import Key
+from countermark.render.pool import RenderPool
+from countermark.settings.model import RenderSettings
 from countermark.signing.mint import mint_native
 
 SOURCE = Path(__file__).parents[1] / "proxy"
@@ -36,7 +41,6 @@ LIFE = 6 * 3600
 
 # What a measurement may ask for, by the names and labels that /metrics has for them.
 RENDERS = ("countermark_stage_seconds_count", {"stage": "render"})
-RENDER_SECONDS = ("countermark_stage_seconds_sum", {"stage": "render"})
 FETCHES: tuple[str, Mapping[str, str]] = ("countermark_origin_requests_total", {})
 
 # Render settings under which nothing is shed, for measurements that are not about shedding.
@@ -78,8 +82,7 @@ class Gateway:
     def fetch(self, key: str, query: str = "") -> bytes:
         """The body of an answer. Raises OSError unless it is a 2xx."""
         url = f"http://{self.address[0]}:{self.address[1]}{self.target(key, query)}"
-        request = urllib.request.Request(url, headers={"Host": HOST})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             body: bytes = answer.read()
         return body
 
@@ -155,6 +158,40 @@ class Gateway:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+async def refusals(
+    bombs: Sequence[tuple[bytes, OutputFormat]], *, width: int, rounds: int
+) -> list[tuple[str, list[float]]]:
+    """For each original with its target format: the render wall's verdict ("" is a picture) and the seconds that it took.
+
+    The wall of one worker with one child and the default limits, without the gateway around it: from the moment at which
+    the child is given the original to its verdict.
+    """
+    pool = await RenderPool.start(RenderSettings(children=1), {})
+    try:
+        return [
+            await _verdict(
+                pool, body, Recipe(operations=Operations(width=width, format=target), limits=Limits()), rounds
+            )
+            for body, target in bombs
+        ]
+    finally:
+        await pool.close()
+
+
+async def _verdict(pool: RenderPool, body: bytes, recipe: Recipe, rounds: int) -> tuple[str, list[float]]:
+    reason, taken = "", []
+    for _ in range(rounds):
+        with contextlib.closing(pool.parcel(limit=len(body))) as parcel:
+            parcel.write(body)
+            start = time.perf_counter()
+            try:
+                await pool.render(parcel, recipe)
+            except CountermarkError as refusal:
+                reason = refusal.reason
+            taken.append(time.perf_counter() - start)
+    return reason, taken
 
 
 def _is_ready(address: Address) -> bool:

@@ -60,7 +60,7 @@ def _growth(gate: gateway.Gateway, target: str, pause: float, size: int) -> tupl
     processes.forget_peak(pids)
     before = {pid: processes.peak_rss(pid) for pid in pids}
     seconds = _stream(gate, target, pause, size)
-    grown = sum(processes.peak_rss(pid) - before[pid] for pid in pids)
+    grown = sum(max(0, processes.peak_rss(pid) - before[pid]) for pid in pids)
     return grown / 1e6, size / seconds
 
 

@@ -197,6 +197,9 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIXES)
     }
+    # jemalloc's background thread would not survive the fork, and the sandbox takes none; of two settings the last counts.
+    if "MALLOC_CONF" in kept:
+        kept["MALLOC_CONF"] += ",background_thread:false"
     return kept | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
