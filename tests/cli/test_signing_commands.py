@@ -162,7 +162,7 @@ def test_missing_files_are_named(house: House) -> None:
     assert (result.exit_code, "keys.yaml: cannot be read" in result.output) == (1, True)
     house.config.unlink()
     result = house.run("verify", "/shop/cat.jpg")
-    assert (result.exit_code, "countermark.yaml cannot be read" in result.output) == (1, True)
+    assert (result.exit_code, "countermark.yaml: cannot be read" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize(
