@@ -14,7 +14,7 @@ from benchmarks.setting import Setting, tool
 
 SLOW = 1000
 DESCRIPTORS = 512
-RATE = 60.0
+RATE = 150.0
 KINDS = {"trickle": "header byte by byte", "reader": "never reads its answer"}
 
 

@@ -134,7 +134,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         command = [sys.executable, "-m", "tests.system.small_gateway", str(folder / "countermark.yaml")]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMARK_")}
         environ |= {"PYTHONPATH": f"{ROOT / 'proxy'}{os.pathsep}{ROOT}"}
-        environ |= {"TEST_DESCRIPTORS": str(descriptors or ""), "TEST_LISTENER": listener}
+        environ |= {"TEST_DESCRIPTORS": str(descriptors or ""), "TEST_LISTENER": listener, "TEST_FOLDER": str(folder)}
         passed = () if systemd is None else (systemd.fileno(),)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log, pass_fds=passed)

@@ -7,16 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from threading import Event
 
 import pytest
 from click.testing import CliRunner
+
+from countermark.cli import health
 from tests.system.conftest import ROOT, WAIT, Gateway, Launch, config, fetch, until
 from tests.system.small_worker import BODY
 
-from countermark.cli import health
+Answer = tuple[int, dict[str, str], bytes]
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -149,7 +151,7 @@ def test_kill_9_of_a_worker_loses_its_own_requests_only(serve: Launch) -> None:
     """The sibling's clients notice nothing, and the dead one is replaced."""
     gateway = serve(config(workers=2))
     with ThreadPoolExecutor(60) as threads:
-        answers = []
+        answers: list[Future[Answer]] = []
         while len(set(gateway.held())) < 2:
             assert len(answers) < 60
             answers.append(threads.submit(gateway.get, "/hold"))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 from countermark.core.events import RequestEvent
 from countermark.telemetry.access import BATCH, REFUSED_PER_SECOND, AccessLog, Writer
@@ -93,9 +94,10 @@ async def test_what_was_suppressed_last_is_told_at_the_end() -> None:
 
 async def test_no_client_writes_lines_of_its_own() -> None:
     """Line breaks are escaped in both formats."""
-    for shape in ("json", "console"):
+    shapes: tuple[Literal["json", "console"], ...] = ("json", "console")
+    for shape in shapes:
         blocks = Blocks()
-        log = AccessLog(blocks.append, shape=shape)  # type: ignore[arg-type]
+        log = AccessLog(blocks.append, shape=shape)
         log.tell(event(detail="a\nERROR forged", path="/\r\n"))
         log.flush()
         assert len(blocks.lines()) == 1

@@ -77,7 +77,9 @@ StartFront = Callable[..., Awaitable[Front]]
 @pytest.fixture
 async def start_front() -> AsyncGenerator[StartFront, None]:
     """A factory: start_front(handle, trusted=..., denials=..., reasons=..., header_timeout=... )."""
-    cleanups: list[Callable[[], None]] = []
+    acceptors: list[Acceptor] = []
+    guards: list[Guard] = []
+    sweepers: list[asyncio.Task[None]] = []
 
     async def start(
         handle: Handle,
@@ -115,12 +117,18 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
                 guard.sweep()
 
         sweeper = loop.create_task(sweep())
-        cleanups.extend([acceptor.stop, guard.cut_all, lambda: sweeper.cancel() and None])
+        acceptors.append(acceptor)
+        guards.append(guard)
+        sweepers.append(sweeper)
         return Front(port, guard, events)
 
     yield start
-    for cleanup in cleanups:
-        cleanup()
+    for acceptor in acceptors:
+        await acceptor.stop()
+    for guard in guards:
+        guard.cut_all()
+    for sweeper in sweepers:
+        sweeper.cancel()
     await asyncio.sleep(0)
 
 

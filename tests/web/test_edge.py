@@ -8,12 +8,12 @@ import re
 from collections.abc import AsyncGenerator
 
 import pytest
-from tests.web.conftest import WAIT, StartFront, until
 
 from countermark.core.answer import Answer
 from countermark.core.errors import Expired, OriginUnreachable, SignatureInvalid
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
+from tests.web.conftest import WAIT, StartFront, until
 
 BODY = b"picture" * 1000
 
@@ -41,7 +41,8 @@ async def test_the_door_gets_the_request_as_it_came(start_front: StartFront) -> 
         return Answer(status=200, headers=())
 
     front = await start_front(keep)
-    raw = b"GET /a%20b.png?w=1&sig=x HTTP/1.1\r\nHOST: IMG.Example.com:8080\r\nAccept: a\r\nAccept: b\r\nConnection: close\r\n\r\n"
+    fields = b"HOST: IMG.Example.com:8080\r\nAccept: a\r\nAccept: b\r\nConnection: close\r\n\r\n"
+    raw = b"GET /a%20b.png?w=1&sig=x HTTP/1.1\r\n" + fields
     await front.ask(raw)
     (request,) = seen
     assert request.target.raw == "/a%20b.png?w=1&sig=x"

@@ -37,13 +37,14 @@ class Acceptor:
         self._pause = None
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
-    def stop(self) -> None:
-        """Take what already waits, then accept no more."""
+    async def stop(self) -> None:
+        """Take what already waits, then accept no more. When it returns, all that was taken is known to the guard."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener.fileno())
         self._accept()
         self._listener.close()
+        await asyncio.gather(*self._tasks)
 
     def _accept(self) -> None:
         for _ in range(BATCH):

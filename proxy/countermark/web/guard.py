@@ -11,6 +11,7 @@ one fixed time-out, so insertion order is deadline order, the oldest stands firs
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -81,6 +82,8 @@ class Guard:
         self._limits = limits
         self._clock = clock
         self._open: set[Guarded] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._reading: dict[Guarded, float] = {}
         self._idle: dict[Guarded, float] = {}
         self._stalled: dict[Guarded, tuple[float, int]] = {}
@@ -88,6 +91,10 @@ class Guard:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    async def empty(self) -> None:
+        """Wait until no connection is open."""
+        await self._empty.wait()
 
     def counts(self) -> dict[str, int]:
         """Open connections by what they do."""
@@ -105,6 +112,7 @@ class Guard:
         if siblings is not None and len(siblings) >= self._limits.connections_per_peer:
             self._end(next(iter(siblings)), "peer_full")
         self._open.add(connection)
+        self._empty.clear()
         self.reading(connection)
         return True
 
@@ -144,6 +152,8 @@ class Guard:
     def gone(self, connection: Guarded) -> None:
         """The connection ended."""
         self._open.discard(connection)
+        if not self._open:
+            self._empty.set()
         self._idle.pop(connection, None)
         self._stalled.pop(connection, None)
         self._finish_reading(connection)

@@ -30,7 +30,9 @@ REPORT_SECONDS = 1.0
 # At a drain, an idle connection may bring its next request within this time and is told to close with the answer.
 # Closing it at once would lose a request that is already on its way.
 IDLE_GRACE = 5.0
-_DRAIN_TICK = 0.02
+
+# What was cut lets go of its work and is told to the log within this time.
+CUT_SECONDS = 1.0
 
 log = structlog.get_logger("countermark.web")
 
@@ -96,7 +98,7 @@ class _Service:
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(work) for work in (self._sweep(), self._report(), self._listen(stop))]
             await stop.wait()
-            acceptor.stop()
+            await acceptor.stop()
             await self._drain()
             for task in background:
                 task.cancel()
@@ -135,12 +137,14 @@ class _Service:
         if len(self._guard):
             log.warning("drain timed out", connections=len(self._guard))
             self._guard.cut_all()
+            await self._until_empty(CUT_SECONDS)
 
     async def _until_empty(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while len(self._guard) and loop.time() < end:
-            await asyncio.sleep(_DRAIN_TICK)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._guard.empty()
+        except TimeoutError:
+            return
 
     def _watch_connections(self) -> None:
         guard, watch = self._guard, self._telemetry.watch
