@@ -23,7 +23,7 @@ def measure(setting: Setting) -> Result:
     title = f"{SLOW} slow connections at {DESCRIPTORS} descriptors"
     if not tool("taskset"):
         return Result(name="slow", title=title, figures=(), absent=("taskset",))
-    (setting.pictures.folder / "long.jpg").write_bytes(bytes(200_000_000))
+    (setting.pictures.folder / "long.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(200_000_000))
     server, client = 0, setting.cores - 1
     here = os.sched_getaffinity(0)
     figures: list[Figure] = []

@@ -10,16 +10,21 @@ from countermark.core.errors import Overloaded
 from countermark.render.line import Line
 
 TARGET = 0.05
+PACE = 0.01
 
 
-def overloaded_line(spare: int = 2) -> tuple[Line[int], float]:
-    """A line that has not been empty for its whole bound; waiters 0 and 1 have just joined."""
+def crowded_line(spare: int = 2, waiting: int = 4) -> tuple[Line[int], float]:
+    """A line that has moved every PACE seconds for longer than its bound and was never empty; `waiting` stand in it."""
     line: Line[int] = Line(target=TARGET, spare=spare)
-    line.join(-1, 0.0)
-    now = line.bound
-    line.join(0, now)
-    line.leave(-1)
-    line.join(1, now)
+    now = 100.0
+    for number in range(-waiting, 0):
+        line.join(number, now)
+    for number in range(200):
+        now += PACE
+        line.join(number, now)
+        first = line.first()
+        assert first is not None
+        line.serve(first, now)
     return line, now
 
 
@@ -36,49 +41,56 @@ def test_first_come_is_first_served() -> None:
 
 
 def test_a_burst_may_wait_up_to_the_bound() -> None:
-    """However long it is: nobody of it is turned away before, all of it then, but for the spare ones."""
+    """However long it is: nobody of it is turned away before, all of it then."""
     line: Line[int] = Line(target=TARGET, spare=1)
     for waiter in range(500):
         line.join(waiter, 10.0)
-    assert line.bound == pytest.approx(1.5)
-    assert line.next_turning(10.0) == pytest.approx(11.5)
-    assert line.turn_away(11.49) == []
-    assert len(line.turn_away(11.51)) == 500
+    assert line.bound == pytest.approx(0.15)
+    assert line.next_turning() == pytest.approx(10.15)
+    assert line.turn_away(10.149) == []
+    assert len(line.turn_away(10.151)) == 500
 
 
-def test_in_lasting_overload_nobody_waits_beyond_the_target() -> None:
-    """Except as many at the head as there are children, who keep these busy."""
-    line, now = overloaded_line()
-    line.join(2, now + 0.01)
-    line.join(3, now + 0.04)
-    assert line.next_turning(now + 0.04) == pytest.approx(now + 0.06)
-    assert [waiter for waiter, _ in line.turn_away(now + 0.061)] == [2]
-    assert len(line) == 3
-
-
-def test_in_lasting_overload_newcomers_are_refused_behind_a_late_head() -> None:
-    """They would wait as long, and hear it later."""
-    line, now = overloaded_line()
+def test_in_a_lasting_crowd_newcomers_are_refused_at_the_door() -> None:
+    """At once, when their wait by the line's pace would be beyond the target; before that they are let in."""
+    line, now = crowded_line()
+    line.join(1000, now)
+    line.join(1001, now)
     with pytest.raises(Overloaded):
-        line.join(2, now + 0.051)
-    assert len(line) == 2
+        line.join(1002, now)
+    assert len(line) == 6
 
 
-def test_an_empty_line_ends_the_overload() -> None:
-    """The next burst is served whole again."""
-    line, now = overloaded_line()
-    line.leave(0)
-    line.leave(1)
-    assert line.next_turning(now) is None
-    for waiter in range(100):
+def test_newcomers_are_refused_behind_a_head_that_waits_too_long() -> None:
+    """When the children hang, the pace of the past says nothing."""
+    line, now = crowded_line(waiting=2)
+    with pytest.raises(Overloaded):
+        line.join(1000, now + TARGET + 0.001)
+
+
+def test_a_child_never_stands_idle_for_a_refusal() -> None:
+    """As many as there are children may always stand in line."""
+    line, now = crowded_line(spare=8)
+    line.join(1000, now + 0.1)
+    assert len(line) == 5
+
+
+def test_an_empty_line_ends_the_crowd() -> None:
+    """The next burst is served whole again, as far as it fits into the bound."""
+    line, now = crowded_line()
+    while (first := line.first()) is not None:
+        line.serve(first, now)
+    assert line.next_turning() is None
+    for waiter in range(10):
         line.join(waiter, now + 0.1)
-    assert line.turn_away(now + 1.0) == []
+    assert len(line) == 10
 
 
-def test_the_head_is_turned_away_at_the_bound_too() -> None:
-    """When all children hang, nobody waits for ever."""
-    line, now = overloaded_line()
-    assert {waiter for waiter, _ in line.turn_away(now + line.bound)} == {0, 1}
+def test_nobody_waits_for_ever() -> None:
+    """When all children hang, whoever has waited for the bound is turned away."""
+    line, now = crowded_line()
+    assert len(line.turn_away(now + line.bound)) == 4
+    assert len(line) == 0
 
 
 @given(
@@ -99,7 +111,7 @@ def test_nobody_is_lost_served_twice_or_late(steps: list[tuple[str, float]], spa
                 continue
         elif step == "serve" and (first := line.first()) is not None:
             assert first not in gone
-            line.leave(first)
+            line.serve(first, now)
             gone.add(first)
         else:
             turned = {waiter for waiter, _ in line.turn_away(now)}

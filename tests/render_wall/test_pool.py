@@ -400,7 +400,7 @@ async def test_a_short_burst_is_served_whole(start_pool: StartPool) -> None:
 
 async def test_lasting_overload_is_shed_and_the_rest_is_served(start_pool: StartPool) -> None:
     """More work than one child can do, for longer than the bound: some get Overloaded, many are served, then all."""
-    pool = await start_pool(children=1, queue_delay=0.01)
+    pool = await start_pool(children=1, queue_delay=0.1)
     tasks = []
     while not pool.facts.shed:
         tasks += [asyncio.create_task(say(pool, "do:nap")) for _ in range(3)]

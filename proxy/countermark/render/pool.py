@@ -185,8 +185,10 @@ class RenderPool:
 
     def _dispatch(self) -> None:
         while self._idle and (ticket := self._line.first()):
-            if ticket.outcome.done() or self._begin(self._idle.pop(), ticket):
+            if ticket.outcome.done():
                 self._line.leave(ticket)
+            elif self._begin(self._idle.pop(), ticket):
+                self._line.serve(ticket, ticket.begun)
         if not self._line:
             return
         if len(self._children) + self._spawning < self._size:
@@ -311,7 +313,7 @@ class RenderPool:
 
     def _watch_line(self) -> None:
         if self._turning is None:
-            moment = self._line.next_turning(self._loop.time())
+            moment = self._line.next_turning()
             self._turning = None if moment is None else self._loop.call_at(moment, self._turn_away)
 
     def _turn_away(self) -> None:

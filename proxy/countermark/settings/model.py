@@ -37,7 +37,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 30.0
     max_connections: Annotated[
         Annotated[int, Meta(ge=1)] | Literal["auto"],
-        Meta(description="Open connections a worker. auto: three quarters of its file descriptors."),
+        Meta(description="Open connections a worker. auto: half of its file descriptors."),
     ] = "auto"
     max_connections_per_peer: Annotated[
         int, Meta(ge=1, description="Connections of one peer address that have not sent a whole request yet.")
@@ -66,8 +66,8 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     deadline: Annotated[Timeout, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
     queue_delay: Annotated[
         Duration,
-        Meta(description="When renders keep waiting longer than this for a child, new ones are shed with 503."),
-    ] = 0.05
+        Meta(description="Longest wait for a render child while a crowd lasts; who would wait longer gets 503 at once."),
+    ] = 1.0
     max_pixels: Annotated[int, Meta(ge=1, description="Pixels of one frame of an original.")] = 100_000_000
     max_side: Annotated[int, Meta(ge=1, description="Pixels of an original's longer side.")] = 32_767
     max_frames: Annotated[int, Meta(ge=1, description="Frames of an animation.")] = 500

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from countermark.settings.model import ServerSettings
 
-# Descriptors that are not client connections: origins, render children, cache files, the log, the loop itself.
+# Descriptors that belong to no connection: idle origin connections, render children, cache files, the log, the loop.
 RESERVED_DESCRIPTORS = 64
 
 Cause = Literal["header_timeout", "keepalive_timeout", "write_timeout", "full", "peer_full"]
@@ -38,7 +38,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 def limits(server: ServerSettings) -> Limits:
-    """The limits of one worker. `auto` leaves a quarter of the descriptors, and a reserve, for the rest of the work."""
+    """The limits of one worker. `auto` counts two descriptors a connection, its own and that of the origin behind it."""
     return Limits(
         header_timeout=server.header_timeout,
         keepalive_timeout=server.keepalive_timeout,
@@ -50,7 +50,7 @@ def limits(server: ServerSettings) -> Limits:
 
 def _affordable() -> int:
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(16, descriptors * 3 // 4 - RESERVED_DESCRIPTORS)
+    return max(16, (descriptors - RESERVED_DESCRIPTORS) // 2)
 
 
 class Guarded(Protocol):
@@ -117,8 +117,9 @@ class Guard:
         return True
 
     def make_room(self) -> bool:
-        """Cut the connection that has kept us waiting longest. A good client's request is whole at once, so it stays."""
-        victim = next(iter(self._reading), None) or next(iter(self._idle), None)
+        """Cut the connection that has kept us waiting longest. A good client's request is whole at once, and it takes
+        its answer, so it stays."""
+        victim = next(iter(self._reading), None) or next(iter(self._idle), None) or next(iter(self._stalled), None)
         if victim is None:
             return False
         self._end(victim, "full")
