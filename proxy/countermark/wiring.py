@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
+from hashlib import sha256
 
 from countermark.backends.caches.disk import DiskCache, open_disk
 from countermark.backends.caches.memory import MemoryCache
@@ -30,8 +31,9 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
     """
     keyring = read_keyring(settings)
     presets = read_presets(settings.presets)
+    images = read_watermarks(settings)
     async with AsyncExitStack() as closing:
-        cold = await _cold_cache(settings)
+        cold = _cold_cache(settings)
         closing.push_async_callback(cold.close)
         flights = SocketFlights(instance)
         closing.callback(flights.close)
@@ -42,7 +44,7 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
             sources[name] = Source(
                 origin=origin, max_bytes=origin_settings.max_bytes, total_timeout=origin_settings.total_timeout
             )
-        renderer = await RenderPool.start(settings.render, read_watermarks(settings))
+        renderer = await RenderPool.start(settings.render, images)
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
         _watch(telemetry, renderer, hot)
@@ -56,21 +58,32 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
             max_entry=settings.cache.max_entry,
         )
         closing.push_async_callback(obtain.close)
-        sites = SiteTable([_site(site, settings, presets) for site in settings.sites])
-        return FrontDoor(sites=sites, keyring=keyring, obtain=obtain, close=closing.pop_all().aclose)
+        sites = SiteTable([_site(site, settings, presets, images) for site in settings.sites])
+        return FrontDoor(
+            sites=sites,
+            keyring=keyring,
+            obtain=obtain,
+            ready=partial(_reasons, renderer),
+            close=closing.pop_all().aclose,
+        )
 
 
-async def _cold_cache(settings: Settings) -> DiskCache | NoCache:
+def _reasons(renderer: RenderPool) -> list[str]:
+    return [] if renderer.facts.children else ["no render child stands"]
+
+
+def _cold_cache(settings: Settings) -> DiskCache | NoCache:
     if not settings.cache.disk:
         return NoCache()
-    return await open_disk(settings.cache.disk, settings.cache.disk_size)
+    return open_disk(settings.cache.disk, settings.cache.disk_size)
 
 
-def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset]) -> Site:
+def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset], images: dict[str, bytes]) -> Site:
     rules = PlanRules(
         presets=presets,
         presets_only=site.presets_only,
         mark=_mark(site.watermark, settings.watermarks[site.watermark]) if site.watermark else None,
+        mark_digest=sha256(images[site.watermark]).hexdigest() if site.watermark else "",
         formats=settings.render.formats,
         qualities=settings.render.quality,
         limits=_limits(settings.render),

@@ -30,7 +30,7 @@ def picture(body: bytes, mark: str = '"m"') -> Rendition:
 
 @pytest.fixture
 async def cache(tmp_path: Path) -> AsyncIterator[DiskCache]:
-    opened = await open_disk(str(tmp_path), LIMIT)
+    opened = open_disk(str(tmp_path), LIMIT)
     yield opened
     await opened.close()
 
@@ -59,7 +59,7 @@ async def test_what_was_put_is_got_also_by_another_process(tmp_path: Path, cache
     """Every field survives; what was never put, or dropped, is a miss."""
     kept = picture(b"body" * 1000)
     await cache.put(b"a", kept)
-    other = await open_disk(str(tmp_path), LIMIT)
+    other = open_disk(str(tmp_path), LIMIT)
     assert await other.get(b"a") == kept
     assert await other.get(b"b") is None
     await other.drop(b"a")
@@ -202,7 +202,7 @@ async def test_a_writer_that_is_killed_midway_harms_nobody(tmp_path: Path) -> No
             await asyncio.wait_for(writer.stdout.readline(), 30)
         writer.kill()
         await asyncio.wait_for(writer.communicate(b""), 30)
-    cache = await open_disk(str(tmp_path), LIMIT)
+    cache = open_disk(str(tmp_path), LIMIT)
     found = [await cache.get(b"%d" % number) for number in range(100)]
     assert any(found)
     assert all(rendition.body == bytes(30_000) for rendition in found if rendition)
@@ -237,7 +237,7 @@ async def test_a_folder_that_cannot_be_used_is_a_fault_of_the_configuration(tmp_
     """It is told at the start, not as a cache that never hits."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigurationInvalid):
-        await open_disk(str(tmp_path / "file"), LIMIT)
+        open_disk(str(tmp_path / "file"), LIMIT)
 
 
 _HOLD_LOCK = """
@@ -253,7 +253,7 @@ import asyncio, sys
 from countermark.backends.caches.disk import open_disk
 from countermark.core.picture import Rendition
 async def main():
-    cache = await open_disk(sys.argv[1], int(sys.argv[2]))
+    cache = open_disk(sys.argv[1], int(sys.argv[2]))
     picture = Rendition(body=bytes(30_000), content_type="", etag="", validator="", made=0.0)
     while True:
         for number in range(100):
@@ -267,7 +267,7 @@ import asyncio, sys
 from countermark.backends.caches.disk import open_disk
 from countermark.core.picture import Rendition
 async def main():
-    cache = await open_disk(sys.argv[1], int(sys.argv[2]))
+    cache = open_disk(sys.argv[1], int(sys.argv[2]))
     picture = Rendition(body=bytes(30_000), content_type="", etag="", validator="", made=0.0)
     for number in range(100):
         await cache.put(b"%d" % (number + int(sys.argv[3])), picture)
@@ -282,7 +282,7 @@ from countermark.backends.caches.disk import open_disk
 from countermark.core.picture import Rendition
 async def main():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    cache = await open_disk(sys.argv[1], 10**7)
+    cache = open_disk(sys.argv[1], 10**7)
     def picture(size): return Rendition(body=bytes(size), content_type='', etag='', validator='', made=0.0)
     await cache.put(b'old', picture(1000))
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
@@ -341,7 +341,8 @@ async def main():
             case [b"land"]:
                 land.set()
                 got = await asyncio.gather(*wanted)
-                print("done", sum(rendition == PICTURE for rendition in got), leads, len(os.listdir("/proc/self/fd")), flush=True)
+                whole = sum(rendition == PICTURE for rendition in got)
+                print("done", whole, leads, len(os.listdir("/proc/self/fd")), flush=True)
     flights.close()
 
 (asyncio if sys.argv[2] == "asyncio" else uvloop).run(main())
@@ -409,8 +410,8 @@ class TestProcesses:
     """Real processes; the test's own loop is the plain one."""
 
     @pytest.fixture
-    def event_loop_policy(self) -> Iterator[asyncio.AbstractEventLoopPolicy]:
-        yield asyncio.DefaultEventLoopPolicy()
+    def event_loop_policy(self) -> asyncio.AbstractEventLoopPolicy:
+        return asyncio.DefaultEventLoopPolicy()
 
     async def test_of_a_hundred_joins_in_four_processes_one_leads(self, workers: list[Worker]) -> None:
         """All hundred get the picture, and no process holds more than a few descriptors for it."""

@@ -23,11 +23,18 @@ class FrontDoor:
     """The data plane of one worker, built once from one configuration."""
 
     def __init__(
-        self, *, sites: SiteTable, keyring: Keyring, obtain: Obtain, close: Callable[[], Awaitable[None]]
+        self,
+        *,
+        sites: SiteTable,
+        keyring: Keyring,
+        obtain: Obtain,
+        ready: Callable[[], list[str]],
+        close: Callable[[], Awaitable[None]],
     ) -> None:
         self._sites = sites
         self._keyring = keyring
         self._obtain = obtain
+        self._ready = ready
         self._close = close
         self._warrants = Warrants()
 
@@ -74,7 +81,7 @@ class FrontDoor:
 
     async def ready(self) -> list[str]:
         """Why this worker should get no requests now; empty when it should."""
-        return []
+        return self._ready()
 
     async def close(self) -> None:
         """Let go of origins, caches and render children."""

@@ -11,9 +11,7 @@ from msgspec import Struct, structs
 from countermark.core.picture import Format
 
 Fit = Literal["scale-down", "contain", "cover", "fill", "pad"]
-Compass = Literal[
-    "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"
-]
+Compass = Literal["center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"]
 Gravity = Literal[
     "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest",
     "attention", "entropy", "focal",
@@ -161,42 +159,26 @@ def _normalise_turn(operations: Operations, changes: dict[str, object]) -> None:
 def canonical_text(operations: Operations) -> str:
     """The operations as a native query in one fixed order; "" for none. It reads back to the same operations."""
     ops = normalise(operations)
-    parts: list[str] = []
-    if ops.width is not None:
-        parts.append(f"w={ops.width}")
-    if ops.height is not None:
-        parts.append(f"h={ops.height}")
-    if ops.fit != "scale-down":
-        parts.append(f"fit={ops.fit}")
-    if ops.region is not None:
-        parts.append(f"crop={ops.region.left},{ops.region.top},{ops.region.width},{ops.region.height}")
-    if ops.focal is not None:
-        parts.append(f"fp={_decimal(ops.focal[0])},{_decimal(ops.focal[1])}")
-    elif ops.gravity != "center":
-        parts.append(f"g={ops.gravity}")
-    if ops.dpr != 1.0:
-        parts.append(f"dpr={_decimal(ops.dpr)}")
-    if not ops.orient:
-        parts.append("orient=0")
-    if ops.rotate:
-        parts.append(f"rot={ops.rotate}")
-    if ops.flip:
-        parts.append(f"flip={ops.flip}")
-    if ops.background:
-        parts.append(f"bg={ops.background}")
-    if ops.blur:
-        parts.append(f"blur={_decimal(ops.blur)}")
-    if ops.sharpen:
-        parts.append(f"sharpen={_decimal(ops.sharpen)}")
-    if ops.quality is not None:
-        parts.append(f"q={ops.quality}")
-    if ops.format != "source":
-        parts.append(f"fm={ops.format}")
-    if ops.metadata != "none":
-        parts.append(f"meta={ops.metadata}")
-    if not ops.animated:
-        parts.append("anim=0")
-    return "&".join(parts)
+    parts = (
+        ops.width is not None and f"w={ops.width}",
+        ops.height is not None and f"h={ops.height}",
+        ops.fit != "scale-down" and f"fit={ops.fit}",
+        ops.region is not None and "crop={},{},{},{}".format(*structs.astuple(ops.region)),
+        ops.focal is not None and f"fp={_decimal(ops.focal[0])},{_decimal(ops.focal[1])}",
+        ops.focal is None and ops.gravity != "center" and f"g={ops.gravity}",
+        ops.dpr != 1.0 and f"dpr={_decimal(ops.dpr)}",
+        not ops.orient and "orient=0",
+        ops.rotate != 0 and f"rot={ops.rotate}",
+        ops.flip and f"flip={ops.flip}",
+        ops.background and f"bg={ops.background}",
+        ops.blur != 0 and f"blur={_decimal(ops.blur)}",
+        ops.sharpen != 0 and f"sharpen={_decimal(ops.sharpen)}",
+        ops.quality is not None and f"q={ops.quality}",
+        ops.format != "source" and f"fm={ops.format}",
+        ops.metadata != "none" and f"meta={ops.metadata}",
+        not ops.animated and "anim=0",
+    )
+    return "&".join(part for part in parts if part)
 
 
 def transform_hash(operations: Operations) -> str:

@@ -228,7 +228,7 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-async def open_disk(folder: str, limit: int) -> DiskCache:
+def open_disk(folder: str, limit: int) -> DiskCache:
     """The cache in `folder`, which is made where it is missing, of at most `limit` bytes. Raises ConfigurationInvalid."""
     try:
         path = Path(folder)

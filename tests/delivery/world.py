@@ -1,0 +1,198 @@
+"""A small world for the data plane: an origin in memory, a renderer that counts, a clock that is set by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address, ip_network
+from secrets import token_hex
+
+from countermark.backends.caches.memory import MemoryCache
+from countermark.backends.caches.none import NoCache
+from countermark.backends.flights import SocketFlights
+from countermark.core.answer import Answer
+from countermark.core.errors import CountermarkError, OriginalMissing, OriginUnreachable, PictureTooLarge
+from countermark.core.events import RequestEvent
+from countermark.core.picture import OriginFacts
+from countermark.core.request import EdgeRequest
+from countermark.core.target import parse_target
+from countermark.delivery.door import FrontDoor
+from countermark.delivery.obtain import Obtain, Source
+from countermark.delivery.sites import Site, SiteTable
+from countermark.imaging.operations import Mark, Recipe
+from countermark.imaging.plan import PlanRules
+from countermark.keys.keyring import Key, Keyring
+from countermark.ports import ByteRange, Parcel, Rendered
+from countermark.signing.dialect import Realm
+from countermark.signing.mint import mint_native
+
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 996
+KEY = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=b"m" * 32)
+START = 1_700_000_000.0
+
+
+class MemoryOrigin:
+    """Objects by key, and how often each was opened and asked for."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, OriginFacts]] = {}
+        self.opened: list[str] = []
+        self.asked: list[str] = []
+        self.away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def put(self, key: str, body: bytes, version: str = "1") -> None:
+        self.objects[key] = (body, OriginFacts(size=len(body), etag=f'"{version}"', modified=START - 100))
+
+    def _find(self, key: str) -> tuple[bytes, OriginFacts]:
+        if self.away:
+            raise OriginUnreachable("The origin is away.")
+        if key not in self.objects:
+            raise OriginalMissing("No such object.")
+        return self.objects[key]
+
+    async def stat(self, key: str) -> OriginFacts:
+        self.asked.append(key)
+        return self._find(key)[1]
+
+    @asynccontextmanager
+    async def open(self, key: str, byte_range: ByteRange | None = None) -> AsyncIterator[MemoryBody]:
+        self.opened.append(key)
+        await self.gate.wait()
+        body, facts = self._find(key)
+        part = body if byte_range is None else body[byte_range.first : byte_range.last + 1]
+        yield MemoryBody(part, facts)
+
+    async def close(self) -> None:
+        return
+
+
+class MemoryBody:
+    def __init__(self, body: bytes, facts: OriginFacts) -> None:
+        self.facts = facts
+        self._body = body
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        for at in range(0, len(self._body), 100):
+            yield self._body[at : at + 100]
+
+
+class MemoryParcel:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = io.BytesIO()
+
+    @property
+    def size(self) -> int:
+        return len(self._data.getvalue())
+
+    def write(self, chunk: bytes) -> None:
+        self._data.write(chunk)
+        if self.size > self._limit:
+            raise PictureTooLarge("Too large.")
+
+    def head(self, length: int) -> bytes:
+        return self._data.getvalue()[:length]
+
+    def close(self) -> None:
+        return
+
+
+class CountingRenderer:
+    """Makes a text of the recipe, so that a test sees what was asked for."""
+
+    def __init__(self) -> None:
+        self.recipes: list[Recipe] = []
+
+    def parcel(self, *, limit: int) -> MemoryParcel:
+        return MemoryParcel(limit)
+
+    async def render(self, original: Parcel, recipe: Recipe) -> Rendered:
+        self.recipes.append(recipe)
+        body = f"{recipe.operations.width}".encode()
+        return Rendered(body=body, format="jpeg", width=1, height=1, queue_seconds=0.0, render_seconds=0.0)
+
+    async def close(self) -> None:
+        return
+
+
+class World:
+    """The data plane of one worker, and everything around it."""
+
+    def __init__(self, *, max_entry: int = 10_000, revalidate: float = 60.0, mark: Mark | None = None) -> None:
+        self.now = START
+        self.origin = MemoryOrigin()
+        self.origin.put("cat.jpg", JPEG)
+        self.renderer = CountingRenderer()
+        self.flights = SocketFlights(token_hex(8))
+        obtain = Obtain(
+            sources={"o": Source(origin=self.origin, max_bytes=5_000, total_timeout=5.0)},
+            hot=MemoryCache(1_000_000),
+            cold=NoCache(),
+            flights=self.flights,
+            renderer=self.renderer,
+            revalidate=revalidate,
+            max_entry=max_entry,
+            wall_clock=lambda: self.now,
+        )
+        realm = Realm(site="shop", audience="shop", dialects=("native",))
+        site = Site(
+            name="shop",
+            host="*",
+            prefix="/shop/",
+            realm=realm,
+            origin="o",
+            rules=PlanRules(mark=mark),
+            max_age=3600,
+            shared=True,
+        )
+        self.door = FrontDoor(
+            sites=SiteTable([site]), keyring=Keyring(keys=(KEY,)), obtain=obtain, ready=list, close=obtain.close
+        )
+        self.event = RequestEvent(id="none")
+
+    def sign(self, target: str, *, life: int = 7200, address: str = "") -> str:
+        return mint_native(
+            parse_target(target),
+            audience="shop",
+            key=KEY,
+            expires=int(self.now) + life,
+            address=ip_network(address) if address else None,
+        )
+
+    async def get(self, signed: str, *, method: str = "GET", client: str = "192.0.2.1", **fields: str) -> Answer:
+        """One request; `fields` are header names with _ for -. The event of it stays in `event`."""
+        self.event = RequestEvent(id="test")
+        request = EdgeRequest(
+            id="test",
+            method=method,
+            target=parse_target(signed),
+            host="img.example.com",
+            client=ip_address(client),
+            headers={name.replace("_", "-"): value for name, value in fields.items()},
+            received=self.now,
+        )
+        return self.door.at_hand(request, self.event) or await self.door.answer(request, self.event)
+
+    async def reason(self, signed: str, **fields: str) -> str:
+        """Why a request is refused."""
+        try:
+            await self.get(signed, **fields)
+        except CountermarkError as error:
+            return error.reason
+        return ""
+
+
+def field(answer: Answer, name: str) -> str:
+    """A header field of an answer, "" where it has none."""
+    return dict(answer.headers).get(name, "")
+
+
+async def whole(answer: Answer) -> bytes:
+    """The body, streamed or not."""
+    if answer.stream is None:
+        return answer.body
+    return b"".join([chunk async for chunk in answer.stream])
