@@ -10,10 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-import uvloop
 
 from countermark.backends import flights as module
 from countermark.backends.flights import SocketFlights
@@ -29,11 +28,6 @@ from countermark.core.picture import Rendition
 from tests.backends.waiting import descriptors, eventually
 
 PICTURE = Rendition(body=b"body" * 50_000, content_type="image/avif", etag='"e"', validator="v", made=1.0, width=2)
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return asyncio.DefaultEventLoopPolicy() if request.param == "asyncio" else uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
@@ -405,12 +399,9 @@ async def workers(request: pytest.FixtureRequest) -> AsyncIterator[list[Worker]]
         await worker.end()
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])
 class TestProcesses:
     """Real processes; the test's own loop is the plain one."""
-
-    @pytest.fixture
-    def event_loop_policy(self) -> Iterator[asyncio.AbstractEventLoopPolicy]:
-        yield asyncio.DefaultEventLoopPolicy()
 
     async def test_of_a_hundred_joins_in_four_processes_one_leads(self, workers: list[Worker]) -> None:
         """All hundred get the picture, and no process holds more than a few descriptors for it."""
