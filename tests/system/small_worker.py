@@ -41,6 +41,9 @@ class SmallDoor:
             return Answer(status=200, headers=(), body=b"x" * 50_000_000)
         raise SignatureInvalid("The signature does not match this request.")
 
+    def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
+        return None
+
     async def ready(self) -> list[str]:
         return ["told so"] if (self._folder / "unready").exists() else []
 

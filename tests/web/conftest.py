@@ -59,6 +59,9 @@ class FunctionDoor:
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return await self._handle(request, event)
 
+    def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
+        return None
+
     async def ready(self) -> list[str]:
         return []
 
@@ -108,7 +111,7 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
         )
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        acceptor = Acceptor(listener, guard, edge.serve)
+        acceptor = Acceptor(listener, guard, edge)
         acceptor.start()
 
         async def sweep() -> None:

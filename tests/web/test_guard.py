@@ -142,7 +142,7 @@ def test_a_client_that_takes_nothing_is_cut_and_one_that_takes_something_is_not(
 
 
 def test_auto_leaves_descriptors_for_the_rest_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three quarters of the limit, less a reserve."""
+    """Two for each connection, its own and that of the origin behind it, and a reserve."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
     assert limits(ServerSettings()).connections == (1024 - RESERVED_DESCRIPTORS) // 2
     assert limits(ServerSettings(max_connections=10)).connections == 10

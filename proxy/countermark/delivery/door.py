@@ -14,7 +14,7 @@ from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
 from countermark.delivery.respond import respond
 from countermark.delivery.sites import Site, SiteTable
-from countermark.delivery.warrants import Warrant, Warrants
+from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.keys.keyring import Keyring
 from countermark.signing.verify import admit, prove
 
@@ -35,13 +35,25 @@ class FrontDoor:
         """Answer one request or raise a CountermarkError; fills in `event` on the way."""
         warrant = self._warrant(request, event)
         admit(warrant.proof, request.client, request.received)
-        at_hand = self._obtain.at_hand(warrant.plan, request.received, event)
-        obtained = at_hand or await self._obtain(warrant.plan, request.headers, event)
+        obtained = await self._obtain(warrant.plan, request.headers, event)
         return respond(obtained, warrant, request, event)
+
+    def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
+        """The answer to a URL that was proven before, from memory; None where more is to be done. Raises as `answer`."""
+        warrant = self._warrants.find(_asked(request))
+        if warrant is None:
+            return None
+        admit(warrant.proof, request.client, request.received)
+        rendition = self._obtain.at_hand(warrant.plan, request.received)
+        if rendition is None:
+            return None
+        _name(event, warrant.site, warrant.proof.claims)
+        event.cache = "hit"
+        return respond(rendition, warrant, request, event)
 
     def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Site, proof, grant and plan of the request's text, from memory where it was proven before."""
-        asked = (request.host, request.target.raw, request.headers.get("accept", ""))
+        asked = _asked(request)
         warrant = self._warrants.find(asked)
         if warrant is not None:
             _name(event, warrant.site, warrant.proof.claims)
@@ -67,6 +79,10 @@ class FrontDoor:
     async def close(self) -> None:
         """Let go of origins, caches and render children."""
         await self._close()
+
+
+def _asked(request: EdgeRequest) -> Asked:
+    return request.host, request.target.raw, request.headers.get("accept", "")
 
 
 def _name(event: RequestEvent, site: Site, claims: Claims) -> None:

@@ -101,12 +101,11 @@ class Obtain:
         self._wall_clock = wall_clock
         self._writing: set[asyncio.Task[None]] = set()
 
-    def at_hand(self, plan: Plan, now: float, event: RequestEvent) -> Rendition | None:
+    def at_hand(self, plan: Plan, now: float) -> Rendition | None:
         """A fresh rendition from this process's memory, without waiting."""
         rendition = self._hot.get(plan.key)
         if rendition is None or now - rendition.made > self._revalidate:
             return None
-        event.cache = "hit"
         return rendition
 
     async def __call__(self, plan: Plan, headers: Mapping[str, str], event: RequestEvent) -> Obtained:

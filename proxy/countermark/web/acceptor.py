@@ -9,7 +9,7 @@ import socket
 
 import structlog
 
-from countermark.web.connection import Connection, Serve
+from countermark.web.connection import Connection, Service
 from countermark.web.guard import Guard
 
 # Connections taken in one turn of the event loop; between two turns the cut ones give their descriptors back.
@@ -24,11 +24,11 @@ log = structlog.get_logger("countermark.web")
 class Acceptor:
     """Takes connections from a listening socket that sibling processes share, until `stop`."""
 
-    def __init__(self, listener: socket.socket, guard: Guard, serve: Serve) -> None:
+    def __init__(self, listener: socket.socket, guard: Guard, service: Service) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._guard = guard
-        self._serve = serve
+        self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         listener.setblocking(False)
@@ -71,7 +71,7 @@ class Acceptor:
             sock.close()
 
     def _protocol(self) -> Connection:
-        return Connection(self._guard, self._serve, self._loop)
+        return Connection(self._guard, self._service, self._loop)
 
     def _rest(self) -> None:
         """The listening socket stays readable while there are no descriptors: without a pause this would spin."""

@@ -12,8 +12,8 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import cast
+from collections.abc import Iterable
+from typing import Protocol, cast
 
 import structlog
 from aiohttp.base_protocol import BaseProtocol
@@ -48,19 +48,30 @@ class BodyPresent(Exception):
 
 
 Incoming = RawRequestMessage | HttpProcessingError | HeaderTooLarge | BodyPresent
-Serve = Callable[["Connection", Incoming], Awaitable[None]]
+
+
+class Service(Protocol):
+    """Who answers the messages of a connection."""
+
+    def serve_at_once(self, connection: Connection, incoming: Incoming) -> bool:
+        """Answer without waiting, or say False and have done nothing."""
+        ...
+
+    async def serve(self, connection: Connection, incoming: Incoming) -> None:
+        """Answer."""
+        ...
 
 
 class Connection(BaseProtocol):
-    """Reads requests, hands them to `serve` one after another, writes what it answers.
+    """Reads requests, hands them to the service one after another, writes what it answers.
 
     After a fault or an upgrade nothing more is read: what follows could be understood differently by the proxy in front
     of us (request smuggling).
     """
 
-    __slots__ = ("_deaf", "_ended", "_guard", "_last", "_queue", "_serve", "_task", "_unread", "peer")
+    __slots__ = ("_deaf", "_ended", "_guard", "_last", "_queue", "_service", "_task", "_unread", "peer")
 
-    def __init__(self, guard: Guard, serve: Serve, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, guard: Guard, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         parser = HttpRequestParser(
             self,
             loop,
@@ -74,7 +85,7 @@ class Connection(BaseProtocol):
         super().__init__(loop, parser)
         self.peer = ""
         self._guard = guard
-        self._serve = serve
+        self._service = service
         self._queue: deque[Incoming] = deque()
         self._task: asyncio.Task[None] | None = None
         self._unread = 0
@@ -199,9 +210,16 @@ class Connection(BaseProtocol):
             self._guard.reading(self)
 
     def _start(self) -> None:
-        if self._task is None and self._queue:
-            self._guard.busy(self)
-            self._task = self._loop.create_task(self._work())
+        if self._task is not None or not self._queue:
+            return
+        self._guard.busy(self)
+        # Most requests find their answer in memory: these cost neither a task nor a turn of the loop.
+        if len(self._queue) == 1 and not self._paused and self._service.serve_at_once(self, self._queue[0]):
+            self._queue.clear()
+            self._take_more()
+            self._rest()
+            return
+        self._task = self._loop.create_task(self._work())
 
     async def _work(self) -> None:
         queue = self._queue
@@ -209,7 +227,7 @@ class Connection(BaseProtocol):
             while queue and not self._ended:
                 incoming = queue.popleft()
                 self._take_more()
-                await self._serve(self, incoming)
+                await self._service.serve(self, incoming)
         except ConnectionError:
             self.finish()
         except Exception:

@@ -50,6 +50,10 @@ class Door(Protocol):
         """Raises CountermarkError."""
         ...
 
+    def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
+        """The answer where it needs no waiting, else None. Raises CountermarkError."""
+        ...
+
     async def ready(self) -> list[str]:
         """Reasons why it is not ready; empty when it is."""
         ...
@@ -83,7 +87,7 @@ class Edge:
         if isinstance(incoming, RawRequestMessage) and incoming.path in _HEALTH_PATHS:
             await self._say(connection, await self._health(incoming), incoming.method, close=incoming.should_close)
             return
-        event = RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
+        event = self._event()
         try:
             if isinstance(incoming, RawRequestMessage):
                 await self._answer(connection, incoming, event)
@@ -107,7 +111,40 @@ class Edge:
             raise
         await self._send(connection, message, answer, event)
 
+    def serve_at_once(self, connection: Connection, incoming: Incoming) -> bool:
+        """Answer a message whose answer lies in memory; False, with nothing done, for every other one."""
+        if not isinstance(incoming, RawRequestMessage) or incoming.path in _HEALTH_PATHS:
+            return False
+        started = perf_counter()
+        event = self._event()
+        try:
+            answer = self._door.at_hand(self._request(connection, incoming, event), event)
+        except CountermarkError:
+            return False
+        if answer is None:
+            return False
+        framing = self._framing(connection, incoming, answer)
+        head = wire.header_block(answer, framing, self._dates.line(event.received))
+        if not framing.keep:
+            connection.finish()
+        body = answer.body if framing.body else b""
+        connection.write((head, body))
+        event.status, event.bytes_out = answer.status, len(body)
+        event.duration = perf_counter() - started
+        self._telemetry.tell(event)
+        return True
+
+    def _event(self) -> RequestEvent:
+        return RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
+
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
+        if message.method == "OPTIONS":
+            event.method, event.client = message.method, connection.peer
+            return _OPTIONS
+        return await self._door.answer(self._request(connection, message, event), event)
+
+    def _request(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> EdgeRequest:
+        """Raises Malformed, and MethodNotAllowed for what is neither GET nor HEAD."""
         headers = _headers(message)
         client = self._resolve(connection.peer, headers.get("x-forwarded-for", ""))
         if client.trusted and _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
@@ -117,10 +154,8 @@ class Edge:
         event.path = _printable(message.path.partition("?")[0])
         event.host = host = self._host(headers.get("host", ""))
         if message.method not in ("GET", "HEAD"):
-            if message.method == "OPTIONS":
-                return _OPTIONS
             raise MethodNotAllowed(f"Only {problems.ALLOWED_METHODS} are understood here.")
-        request = EdgeRequest(
+        return EdgeRequest(
             id=event.id,
             method=message.method,
             target=self._target(message.path),
@@ -129,7 +164,6 @@ class Edge:
             headers=headers,
             received=event.received,
         )
-        return await self._door.answer(request, event)
 
     def _target(self, raw: str) -> Target:
         """Short targets are remembered; long ones could fill the memory."""
@@ -139,8 +173,7 @@ class Edge:
         self, connection: Connection, message: RawRequestMessage, answer: Answer, event: RequestEvent
     ) -> None:
         started = perf_counter()
-        keep = connection.keeps and not message.should_close
-        framing = wire.frame(answer, method=message.method, old=message.version < HttpVersion11, keep=keep)
+        framing = self._framing(connection, message, answer)
         try:
             head = wire.header_block(answer, framing, self._dates.line(event.received))
         except ValueError:
@@ -164,6 +197,10 @@ class Edge:
             raise
         finally:
             event.stages["send"] = perf_counter() - started
+
+    def _framing(self, connection: Connection, message: RawRequestMessage, answer: Answer) -> wire.Framing:
+        keep = connection.keeps and not message.should_close
+        return wire.frame(answer, method=message.method, old=message.version < HttpVersion11, keep=keep)
 
     async def _refuse(self, connection: Connection, incoming: Incoming, event: RequestEvent) -> None:
         """What the parser or the guard does not read. Nothing of the offending line is echoed or logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,9 @@ from countermark.web.control import Ask, Channel, Orders, Ready, Report, ToWorke
 from countermark.web.edge import Door, Edge
 from countermark.web.guard import Cause, Guard, limits
 from countermark.web.problems import Denials
+
+# Allocations between two collections of the youngest generation.
+_COLLECT_AFTER = 20_000
 
 SWEEP_SECONDS = 0.25
 REPORT_SECONDS = 1.0
@@ -66,6 +70,7 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
         for fault in invalid.faults:
             log.error("configuration fault", fault=str(fault))
         return 1
+    _settle_collector()
     try:
         await _Service(orders.settings, door, telemetry, channel, denials).run(listener, stop)
     finally:
@@ -73,6 +78,12 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
         telemetry.close()
         await channel.close()
     return 0
+
+
+def _settle_collector() -> None:
+    """What stands now stays for good, and requests make few cycles: collecting often would only cost time."""
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 class _Service:
@@ -92,7 +103,7 @@ class _Service:
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
-        acceptor = Acceptor(listener, self._guard, self._edge.serve)
+        acceptor = Acceptor(listener, self._guard, self._edge)
         acceptor.start()
         self._channel.send(Ready())
         async with asyncio.TaskGroup() as tasks:
