@@ -16,11 +16,11 @@ from tests.backends.waiting import descriptors, eventually
 
 
 @pytest.fixture
-async def photos(tmp_path: Path) -> AsyncIterator[Path]:
+def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     (tmp_path / "secret.jpg").write_bytes(b"secret")
-    yield folder
+    return folder
 
 
 @pytest.fixture

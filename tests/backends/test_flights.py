@@ -335,7 +335,8 @@ async def main():
             case [b"land"]:
                 land.set()
                 got = await asyncio.gather(*wanted)
-                print("done", sum(rendition == PICTURE for rendition in got), leads, len(os.listdir("/proc/self/fd")), flush=True)
+                held = len(os.listdir("/proc/self/fd"))
+                print("done", sum(rendition == PICTURE for rendition in got), leads, held, flush=True)
     flights.close()
 
 (asyncio if sys.argv[2] == "asyncio" else uvloop).run(main())

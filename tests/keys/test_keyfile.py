@@ -68,7 +68,8 @@ def test_a_short_entry_has_sound_defaults() -> None:
 def test_ids_and_secrets_stay_text() -> None:
     """What YAML would read as a number, a date or a truth value is still the text that stands there."""
     keyring = read(
-        '- {id: 1e3, dialect: keycdn_image, text_secret: 2026-01-01}\n- {id: no, dialect: keycdn_access, text_secret: "0012345678"}\n'
+        "- {id: 1e3, dialect: keycdn_image, text_secret: 2026-01-01}\n"
+        '- {id: no, dialect: keycdn_access, text_secret: "0012345678"}\n'
     )
     assert [(key.id, key.material) for key in keyring.keys] == [("1e3", b"2026-01-01"), ("no", b"0012345678")]
 

@@ -11,9 +11,7 @@ from msgspec import Struct, structs
 from countermark.core.picture import Format
 
 Fit = Literal["scale-down", "contain", "cover", "fill", "pad"]
-Compass = Literal[
-    "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"
-]
+Compass = Literal["center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"]
 Gravity = Literal[
     "center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest",
     "attention", "entropy", "focal",
@@ -158,7 +156,7 @@ def _normalise_turn(operations: Operations, changes: dict[str, object]) -> None:
     changes["flip"] = "h" if operations.flip == "v" else ""
 
 
-def canonical_text(operations: Operations) -> str:
+def canonical_text(operations: Operations) -> str:  # noqa: PLR0912, PLR0915  one flat line a parameter
     """The operations as a native query in one fixed order; "" for none. It reads back to the same operations."""
     ops = normalise(operations)
     parts: list[str] = []

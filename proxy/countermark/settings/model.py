@@ -66,7 +66,9 @@ class RenderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     deadline: Annotated[Timeout, Meta(description="Wall time of one render; then its child is killed.")] = 10.0
     queue_delay: Annotated[
         Duration,
-        Meta(description="Longest wait for a render child while a crowd lasts; who would wait longer gets 503 at once."),
+        Meta(
+            description="Longest wait for a render child while a crowd lasts; who would wait longer gets 503 at once."
+        ),
     ] = 1.0
     max_pixels: Annotated[int, Meta(ge=1, description="Pixels of one frame of an original.")] = 100_000_000
     max_side: Annotated[int, Meta(ge=1, description="Pixels of an original's longer side.")] = 32_767
