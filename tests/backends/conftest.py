@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from countermark.backends.origins.table import open_origin
 from countermark.ports import Origin
 from tests.backends.stores import Bucket, Store, bucket_service, folder, web_server
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Flights reach into the loop, so they are held to their promises on both."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name == "test_flights.py" else {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

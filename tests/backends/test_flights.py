@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-import uvloop
 
 from countermark.backends import flights as module
 from countermark.backends.flights import SocketFlights
@@ -29,11 +28,6 @@ from countermark.core.picture import Rendition
 from tests.backends.waiting import descriptors, eventually
 
 PICTURE = Rendition(body=b"body" * 50_000, content_type="image/avif", etag='"e"', validator="v", made=1.0, width=2)
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return asyncio.DefaultEventLoopPolicy() if request.param == "asyncio" else uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
@@ -341,8 +335,8 @@ async def main():
             case [b"land"]:
                 land.set()
                 got = await asyncio.gather(*wanted)
-                whole = sum(rendition == PICTURE for rendition in got)
-                print("done", whole, leads, len(os.listdir("/proc/self/fd")), flush=True)
+                held = len(os.listdir("/proc/self/fd"))
+                print("done", sum(rendition == PICTURE for rendition in got), leads, held, flush=True)
     flights.close()
 
 (asyncio if sys.argv[2] == "asyncio" else uvloop).run(main())
@@ -406,12 +400,9 @@ async def workers(request: pytest.FixtureRequest) -> AsyncIterator[list[Worker]]
         await worker.end()
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])
 class TestProcesses:
     """Real processes; the test's own loop is the plain one."""
-
-    @pytest.fixture
-    def event_loop_policy(self) -> asyncio.AbstractEventLoopPolicy:
-        return asyncio.DefaultEventLoopPolicy()
 
     async def test_of_a_hundred_joins_in_four_processes_one_leads(self, workers: list[Worker]) -> None:
         """All hundred get the picture, and no process holds more than a few descriptors for it."""

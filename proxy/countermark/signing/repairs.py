@@ -102,11 +102,9 @@ def _case(path: str, pairs: list[str]) -> Iterator[_Attempt]:
     stem, dot, extension = path.rpartition(".")
     candidates = [path.lower(), path.upper(), stem + dot + extension.lower(), stem + dot + extension.upper()]
     segments = path.split("/")
-    candidates += [
-        "/".join([*segments[:number], changed, *segments[number + 1 :]])
-        for number, segment in enumerate(segments[:_MAX_SEGMENTS])
-        for changed in (segment[:1].swapcase() + segment[1:], segment.title(), segment.lower(), segment.upper())
-    ]
+    for number, segment in enumerate(segments[:_MAX_SEGMENTS]):
+        cases = (segment[:1].swapcase() + segment[1:], segment.title(), segment.lower(), segment.upper())
+        candidates.extend("/".join([*segments[:number], case, *segments[number + 1 :]]) for case in cases)
     for candidate in candidates:
         yield f"the path was signed as {candidate}", candidate, pairs
     lowered = [pair if _name(pair) in (*_SIGNATURES, "kid") else pair.lower() for pair in pairs]

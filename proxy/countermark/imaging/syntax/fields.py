@@ -108,6 +108,6 @@ def colour(name: str, text: str) -> str:
     return digits[:6] if digits.endswith("ff") and len(digits) == 8 else digits
 
 
-def unsupported(name: str, _text: str) -> object:
+def unsupported(name: str, text: str) -> object:  # noqa: ARG001  every reader of a field takes both
     """A parameter that the vendor has and the engine lacks. It is refused: ignoring it would show another picture."""
     raise ParameterInvalid(f"The parameter '{name}' is known but not supported yet.")

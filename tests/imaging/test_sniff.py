@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from countermark.render.sniff import SNIFF_BYTES, sniff
 
+from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from tests.pictures import FORMATS, encoded, photo, pixels
 
 
@@ -37,5 +37,5 @@ def test_an_avif_may_say_so_among_its_compatible_brands() -> None:
 
 def test_sniffing_needs_no_libvips() -> None:
     """The gateway's own process never loads it."""
-    code = "import sys, countermark.render.sniff; assert 'pyvips' not in sys.modules"
+    code = "import sys, countermark.imaging.sniff; assert 'pyvips' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], timeout=30, env={"PYTHONPATH": ":".join(sys.path)}, check=True)
