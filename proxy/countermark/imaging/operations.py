@@ -156,7 +156,7 @@ def _normalise_turn(operations: Operations, changes: dict[str, object]) -> None:
     changes["flip"] = "h" if operations.flip == "v" else ""
 
 
-def canonical_text(operations: Operations) -> str:  # noqa: PLR0912, PLR0915  one flat line a parameter
+def canonical_text(operations: Operations) -> str:
     """The operations as a native query in one fixed order; "" for none. It reads back to the same operations."""
     ops = normalise(operations)
     parts = (

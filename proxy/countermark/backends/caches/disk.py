@@ -232,7 +232,7 @@ def open_disk(folder: str, limit: int) -> DiskCache:
     """The cache in `folder`, which is made where it is missing, of at most `limit` bytes. Raises ConfigurationInvalid."""
     try:
         path = Path(folder)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240  at the start, before any request
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return DiskCache(path, limit)
     except OSError as error:
         raise ConfigurationInvalid([Fault(path="cache.disk", message=f"cannot be used: {error}")]) from error
