@@ -80,11 +80,13 @@ def render(file: str, width: int) -> bytes:
     """What the gateway's child does for `w=WIDTH&q=80`, and nothing else."""
     import pyvips
 
-    # thumbnail_buffer ignores the keyword fail_on; the option string works.
-    picture = pyvips.Image.thumbnail_buffer(
-        Path(file).read_bytes(), width, height=10_000_000, size="down", option_string="fail_on=truncated"
-    )
-    body: bytes = picture.jpegsave_buffer(Q=QUALITY, keep="none")
+    data = Path(file).read_bytes()
+    picture = pyvips.Image.jpegload_buffer(data, access="sequential", fail_on="truncated")
+    shrink = next((block for block in (8, 4, 2) if picture.width >= 1.5 * block * width), 1)
+    if shrink > 1:
+        picture = pyvips.Image.jpegload_buffer(data, access="sequential", fail_on="truncated", shrink=shrink)
+    resized = picture.thumbnail_image(width, height=10_000_000, size="down")
+    body: bytes = resized.jpegsave_buffer(Q=QUALITY, keep="none")
     return body
 
 
