@@ -15,7 +15,7 @@ origins: { photos: { url: "file:./photos" } }
 keys: ./keys.yaml
 sites:
   - { name: shop, origin: photos, match: { host: img.example.com, prefix: /shop/ }, accept: [native, keycdn_image] }
-  - { name: zone, origin: photos, match: { host: cdn.example.com }, accept: [keycdn_access], keycdn_ip: true }
+  - { name: zone, origin: photos, match: { host: cdn.example.com }, accept: [keycdn_access], dialects: { keycdn_access: { ip: true } } }
 """
 
 

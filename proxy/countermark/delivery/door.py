@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from time import perf_counter
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
+from countermark.core.target import Target, parse_target
+from countermark.delivery import once
 from countermark.delivery.authorize import authorize
 from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
@@ -16,43 +19,74 @@ from countermark.delivery.respond import respond
 from countermark.delivery.sites import Site, SiteTable
 from countermark.delivery.warrants import Warrant, Warrants
 from countermark.keys.keyring import Keyring
+from countermark.ports import Uses
 from countermark.signing.verify import admit, prove
+
+_SHORT_TARGET = 512
+
+Closing = Callable[[], Awaitable[None]]
 
 
 class FrontDoor:
     """The data plane of one worker, built once from one configuration."""
 
-    def __init__(
-        self, *, sites: SiteTable, keyring: Keyring, obtain: Obtain, close: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, *, sites: SiteTable, keyring: Keyring, obtain: Obtain, uses: Uses, close: Closing) -> None:
         self._sites = sites
         self._keyring = keyring
         self._obtain = obtain
+        self._uses = uses
         self._close = close
         self._warrants = Warrants()
+        self._short_target = lru_cache(2048)(self._parse)
+
+    def read_target(self, host: str, raw: str) -> Target:
+        """Parse a raw target as strictly as its site allows, or raise TargetMalformed.
+
+        Short targets are remembered; long ones could fill the memory.
+        """
+        return self._short_target(host, raw) if len(raw) <= _SHORT_TARGET else self._parse(host, raw)
+
+    def _parse(self, host: str, raw: str) -> Target:
+        site = self._sites.find(host, raw.partition("?")[0])
+        return parse_target(raw) if site is None else parse_target(raw, waive=site.waivers)
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Answer one request or raise a CountermarkError; fills in `event` on the way."""
         warrant = self._warrant(request, event)
-        admit(warrant.proof, request.client, request.received)
+        claims = admit(warrant.proof, request.client, request.received, country=request.country)
+        if claims.once and request.method == "GET":
+            return await self._answer_once(warrant, once.whole(request), event)
+        return await self._deliver(warrant, request, event)
+
+    async def _deliver(self, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
         at_hand = self._obtain.at_hand(warrant.plan, request.received, event)
         obtained = at_hand or await self._obtain(warrant.plan, request.headers, event)
         return respond(obtained, warrant, request, event)
 
+    async def _answer_once(self, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
+        """Claimed last, so that nothing which would be refused anyway costs the use; HEAD never does."""
+        use = await once.claim(self._uses, warrant.grant)
+        try:
+            answer = await self._deliver(warrant, request, event)
+        except BaseException:
+            await use.release()
+            raise
+        return await once.until_sent(answer, use)
+
     def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Site, proof, grant and plan of the request's text, from memory where it was proven before."""
-        asked = (request.host, request.target.raw, request.headers.get("accept", ""))
+        asked = (request.method, request.host, request.target.raw, request.headers.get("accept", ""))
         warrant = self._warrants.find(asked)
         if warrant is not None:
             _name(event, warrant.site, warrant.proof.claims)
             return warrant
         started = perf_counter()
-        site = self._sites.match(request)
+        site = self._sites.match(request.host, request.target.path)
         event.site = site.name
         proof = prove(request, site.realm, self._keyring)
         _name(event, site, proof.claims)
         # Nobody who is refused for his time or address gets to hear of the plan.
-        admit(proof, request.client, request.received)
+        admit(proof, request.client, request.received, country=request.country)
         grant = authorize(site, proof.claims)
         plan = resolve(site, grant, request)
         warrant = Warrant(site=site, proof=proof, grant=grant, plan=plan)
