@@ -12,7 +12,7 @@ import click
 from countermark.cli.address import AddressType, find_site, site_option, split_url
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
-from countermark.core.errors import CountermarkError, ParameterInvalid
+from countermark.core.errors import CountermarkError
 from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
 from countermark.keys.keyfile import read_life
@@ -47,7 +47,7 @@ class LifeType(click.ParamType[int]):
 @click.option("--ip", "address", type=AddressType(), help="Bind the URL to this client address.")
 @click.option("--with", "extras", type=(str, str), multiple=True, metavar="NAME VALUE", help="A vendor's own word.")
 @json_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one argument an option
     url: str,
     config: Path,
     site_name: str | None,
@@ -78,7 +78,7 @@ def command(
         expires = int(now + life) if exact else quantised(now, life)
         waive = waivers(realm)
         order = MintOrder(now=int(now), expires=expires, address=address, extras=dict(extras))
-        target = _mint(parse_target(raw, waive=waive), realm, key, order)
+        target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waive), realm, key, order)
         claims = authenticate(_request(parse_target(target, waive=waive), address), realm, keyring, now)
     except CountermarkError as error:
         raise click.ClickException(f"{error.detail} {error.private}".strip()) from None
@@ -98,13 +98,6 @@ def _key(keyring: Keyring, realm: Realm, key_id: str | None, now: float) -> Key:
         wanted = f"active key {key_id}" if key_id else "active key"
         raise click.ClickException(f"There is no {wanted} for site {realm.site} ({', '.join(realm.dialects)}).")
     return fitting[0]
-
-
-def _mint(target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-    try:
-        return DIALECTS[key.dialect].mint(target, realm, key, order)
-    except ParameterInvalid as error:
-        raise click.UsageError(error.detail) from None
 
 
 def _request(target: Target, address: Address | None) -> EdgeRequest:
