@@ -19,7 +19,7 @@ from urllib.parse import unquote
 # Run as a program, this file finds its neighbours from the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from countermark.core.errors import (  # noqa: E402
+from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     Expired,
@@ -31,14 +31,14 @@ from countermark.core.errors import (  # noqa: E402
     SignatureInvalid,
     SignatureMissing,
 )
-from countermark.core.request import EdgeRequest  # noqa: E402
-from countermark.core.target import decode_path, parse_target  # noqa: E402
-from countermark.keys.keyring import Keyring  # noqa: E402
-from countermark.signing.dialect import Realm  # noqa: E402
-from countermark.signing.realm import defaults, waivers  # noqa: E402
-from countermark.signing.table import DIALECTS  # noqa: E402
-from countermark.signing.verify import authenticate  # noqa: E402
-from tests.vectors.adapters import World, adapters  # noqa: E402
+from countermark.core.request import EdgeRequest
+from countermark.core.target import decode_path, parse_target
+from countermark.keys.keyring import Keyring
+from countermark.signing.dialect import Realm
+from countermark.signing.realm import defaults, waivers
+from countermark.signing.table import DIALECTS
+from countermark.signing.verify import authenticate
+from tests.vectors.adapters import World, adapters
 
 REASONS: dict[str, type[CountermarkError]] = {
     "address": AddressMismatch,
