@@ -32,7 +32,7 @@ from countermark.imaging.operations import Limits, Operations, OutputFormat, Rec
 from countermark.keys.keyring import Key
 from countermark.render.pool import RenderPool
 from countermark.settings.model import RenderSettings
-from countermark.signing.mint import mint_native
+from countermark.signing.native import mint_native
 
 SOURCE = Path(__file__).parents[1] / "proxy"
 HOST = "bench.local"

@@ -138,6 +138,27 @@ class Renderer(Protocol):
     async def close(self) -> None: ...
 
 
+class Use(Protocol):
+    """A use that was taken and may be given back."""
+
+    async def release(self) -> None:
+        """Give it back; never fails, as a use that stays taken is the safe side."""
+        ...
+
+
+class Uses(Protocol):
+    """Which single-use credentials were used, shared by all workers of this gateway."""
+
+    async def claim(self, id: str, expires: int) -> Use:
+        """Take the one use of `id`, which nobody may present after `expires` (unix seconds).
+
+        Raises Used, or StoreUnavailable where the store cannot be asked.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Telemetry(Protocol):
     """Where the one event of each request goes."""
 

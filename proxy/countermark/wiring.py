@@ -11,6 +11,7 @@ from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.origins.table import open_origin
+from countermark.backends.uses import SqliteUses
 from countermark.configuration import read_keyring, read_watermarks
 from countermark.delivery.door import FrontDoor
 from countermark.delivery.obtain import Obtain, Source
@@ -20,7 +21,7 @@ from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
 from countermark.render.pool import PoolFacts, RenderPool
 from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatermarkSettings
-from countermark.signing.realm import realm_of
+from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
 
 
@@ -44,6 +45,8 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
             sources[name] = Source(
                 origin=origin, max_bytes=origin_settings.max_bytes, total_timeout=origin_settings.total_timeout
             )
+        uses = SqliteUses(settings.store.removeprefix("sqlite:"))
+        closing.push_async_callback(uses.close)
         renderer = await RenderPool.start(settings.render, images)
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
@@ -63,6 +66,7 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
             sites=sites,
             keyring=keyring,
             obtain=obtain,
+            uses=uses,
             ready=partial(_reasons, renderer),
             close=closing.pop_all().aclose,
         )
@@ -88,11 +92,13 @@ def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset], im
         qualities=settings.render.quality,
         limits=_limits(settings.render),
     )
+    realm = realm_of(site)
     return Site(
         name=site.name,
         host=site.match.host,
         prefix=site.match.prefix,
-        realm=realm_of(site),
+        realm=realm,
+        waivers=waivers(realm),
         origin=site.origin,
         rules=rules,
         max_age=int(site.max_age),

@@ -24,9 +24,9 @@ from countermark.delivery.sites import Site, SiteTable
 from countermark.imaging.operations import Mark, Recipe
 from countermark.imaging.plan import PlanRules
 from countermark.keys.keyring import Key, Keyring
-from countermark.ports import ByteRange, Parcel, Rendered
+from countermark.ports import ByteRange, Parcel, Rendered, Use
 from countermark.signing.dialect import Realm
-from countermark.signing.mint import mint_native
+from countermark.signing.native import mint_native
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 996
 KEY = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=b"m" * 32)
@@ -119,6 +119,13 @@ class CountingRenderer:
         return
 
 
+class NoUses:
+    """No URL of this world is for single use."""
+
+    async def claim(self, id: str, expires: int) -> Use:
+        raise AssertionError(id, expires)
+
+
 class World:
     """The data plane of one worker, and everything around it."""
 
@@ -150,7 +157,12 @@ class World:
             shared=True,
         )
         self.door = FrontDoor(
-            sites=SiteTable([site]), keyring=Keyring(keys=(KEY,)), obtain=obtain, ready=list, close=obtain.close
+            sites=SiteTable([site]),
+            keyring=Keyring(keys=(KEY,)),
+            obtain=obtain,
+            uses=NoUses(),
+            ready=list,
+            close=obtain.close,
         )
         self.event = RequestEvent(id="none")
 

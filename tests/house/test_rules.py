@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from countermark.settings.reference import markdown, schema
+from countermark.signing.reference import markdown as dialects
+from countermark.signing.table import DIALECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "proxy" / "countermark"
@@ -66,6 +68,13 @@ def test_the_generated_pages_are_fresh() -> None:
     """`./dev docs` writes them."""
     assert (ROOT / "docs" / "configuration.md").read_text() == markdown()
     assert (ROOT / "docs" / "configuration.schema.json").read_text() == schema()
+    assert (ROOT / "docs" / "dialects.md").read_text() == dialects()
+
+
+def test_every_dialect_has_a_page() -> None:
+    """Written by hand, beside the generated table that links to it."""
+    pages = {dialect.capabilities.page for dialect in DIALECTS.values()}
+    assert pages == {path.stem for path in (ROOT / "docs" / "dialects").glob("*.md")}
 
 
 def test_every_room_has_its_layer() -> None:

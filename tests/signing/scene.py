@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Key, Keyring
+from countermark.settings.option import Value
 from countermark.signing.dialect import Realm
+from countermark.signing.realm import defaults, waivers
 from countermark.signing.verify import authenticate
 
 NOW = 1_700_000_000
@@ -28,18 +31,38 @@ KEYRING = Keyring([HMAC, ED25519, IMAGE, ACCESS])
 
 def realm(*dialects: str, site: str = "shop", keycdn_ip: bool = False) -> Realm:
     """A realm whose audience is its site's name."""
-    return Realm(site=site, audience=site, dialects=dialects or ("native",), options={"keycdn_ip": keycdn_ip})
+    return realm_with(*dialects or ("native",), site=site, options={"keycdn_access": {"ip": keycdn_ip}})
 
 
-def edge(target: str, *, client: str = CLIENT, method: str = "GET") -> EdgeRequest:
+def realm_with(
+    *dialects: str,
+    site: str = "shop",
+    options: Mapping[str, Mapping[str, Value]] = {},
+    base_url: str = "",
+    sources: tuple[str, ...] = (),
+) -> Realm:
+    """A realm with these options of its dialects, the others as they are by default."""
+    chosen = {name: defaults(name) | dict(options.get(name, {})) for name in dialects}
+    return Realm(site=site, audience=site, dialects=dialects, options=chosen, base_url=base_url, sources=sources)
+
+
+def edge(
+    target: str,
+    *,
+    client: str = CLIENT,
+    method: str = "GET",
+    waive: frozenset[str] = frozenset(),
+    headers: Mapping[str, str] = {},
+    host: str = "img.example.com",
+) -> EdgeRequest:
     """A request for this raw target."""
     return EdgeRequest(
         id="r",
         method=method,
-        target=parse_target(target),
-        host="img.example.com",
+        target=parse_target(target, waive=waive),
+        host=host,
         client=ip_address(client),
-        headers={},
+        headers=headers,
         received=float(NOW),
     )
 
@@ -52,6 +75,9 @@ def check(
     now: float = NOW,
     client: str = CLIENT,
     method: str = "GET",
+    headers: Mapping[str, str] = {},
+    host: str = "img.example.com",
 ) -> Claims:
-    """Authenticate this raw target."""
-    return authenticate(edge(target, client=client, method=method), where, keyring, now)
+    """Authenticate this raw target by the rules of its realm."""
+    asked = edge(target, client=client, method=method, waive=waivers(where), headers=headers, host=host)
+    return authenticate(asked, where, keyring, now)

@@ -16,7 +16,8 @@ from countermark.core.target import MAX_LENGTH, parse_target
 from countermark.keys.keyring import Keyring
 from countermark.signing.dialect import Realm
 from countermark.signing.explain import Explanation, explain
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
+from countermark.signing.native import mint_native
 from countermark.signing.repairs import lenient_target, repairs
 from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, realm
 

@@ -19,8 +19,7 @@ from countermark.core.errors import (
 )
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Keyring
-from countermark.signing.keycdn import IMAGE_PARAMETERS
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image
+from countermark.signing.keycdn import IMAGE_PARAMETERS, mint_keycdn_access, mint_keycdn_image
 from tests.signing.scene import ACCESS, CLIENT, IMAGE, LATER, NOW, check, realm
 
 

@@ -14,8 +14,9 @@ from countermark.core.errors import ConfigurationInvalid, ParameterInvalid, Targ
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Key
 from countermark.signing.expiry import quantised
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native, sign_bytes
-from countermark.signing.native import message
+from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
+from countermark.signing.native import message, mint_native
+from countermark.signing.primitives import sign
 from tests.signing.scene import ACCESS, ED25519, HMAC, IMAGE, LATER, NOW, check, realm
 
 PIECES = st.text(alphabet="abz09-._~%20%2B%C3%A9+!'()*,;:@/?$[]{}|^`\"<>=", max_size=12)
@@ -68,7 +69,7 @@ def test_an_address_has_one_spelling(spelling: str) -> None:
     """Host bits, masks, octal, numbers, zones and mapped addresses are refused, though they are signed."""
     pairs = parse_target(f"/a?ip={spelling}&exp={LATER}&kid=k1").pairs
 
-    signature = base64url(sign_bytes(message("shop", "/a", pairs), HMAC))
+    signature = base64url(sign(HMAC, message("shop", "/a", pairs)))
     with pytest.raises(ParameterInvalid):
         check(f"/a?ip={spelling}&exp={LATER}&kid=k1&sig={signature}", realm())
 
@@ -99,7 +100,7 @@ def test_keycdn_urls_are_read_back() -> None:
     image = mint_keycdn_image(parse_target("/a.jpg?olurl=https://x.example/l.png&olx=1"), key=IMAGE)
     assert check(image, realm("keycdn_image")).pairs[0].value == "https://x.example/l.png"
     address = ip_address("2001:db8::7")
-    bound = mint_keycdn_access(parse_target("/a.jpg"), key=ACCESS, expires=LATER, address=address)
+    bound = mint_keycdn_access(parse_target("/a.jpg"), key=ACCESS, expires=LATER, address=str(address))
     assert check(bound, realm("keycdn_access", keycdn_ip=True), client="2001:db8::7").expires == LATER
 
 

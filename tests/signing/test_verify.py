@@ -25,8 +25,8 @@ from countermark.core.target import parse_target
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.model import SiteSettings
 from countermark.signing.dialect import Presented
-from countermark.signing.keycdn import KeyCDNImage
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+from countermark.signing.keycdn import KeyCDNImage, mint_keycdn_access, mint_keycdn_image
+from countermark.signing.native import mint_native
 from countermark.signing.realm import realm_of
 from countermark.signing.table import DIALECTS, KEY_USES
 from countermark.signing.verify import signer
@@ -207,6 +207,9 @@ def test_errors_for_the_public_name_no_key_and_no_signature() -> None:
     assert "k9" not in details[0]
 
 
+IP = {"keycdn_access": {"ip": "true"}}
+
+
 def test_the_table_is_keyed_by_the_dialects_own_names() -> None:
     """And tells the keyring file which algorithms each takes."""
     assert all(name == dialect.name for name, dialect in DIALECTS.items())
@@ -223,7 +226,7 @@ def test_keycdn_answers_with_the_vendors_statuses() -> None:
 
 def test_a_site_becomes_a_realm() -> None:
     """The audience is the site's name unless another is set; an unknown dialect is a fault."""
-    site = SiteSettings(name="shop", origin="photos", accept=("native", "keycdn_access"), keycdn_ip=True)
+    site = SiteSettings(name="shop", origin="photos", accept=("native", "keycdn_access"), dialects=IP)
     assert realm_of(site) == realm("native", "keycdn_access", keycdn_ip=True)
     assert realm_of(replace(site, audience="img")).audience == "img"
     with pytest.raises(ConfigurationInvalid):

@@ -11,7 +11,8 @@ import pytest
 
 from countermark.keys.keyring import Key
 from countermark.signing.dialect import Presented
-from countermark.signing.native import Native, ed25519_holds
+from countermark.signing.native import Native
+from countermark.signing.primitives import ed25519_holds
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "wycheproof"
 

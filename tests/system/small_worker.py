@@ -12,6 +12,7 @@ from countermark.core.answer import Answer
 from countermark.core.errors import ConfigurationInvalid, Fault, OriginUnreachable, SignatureInvalid
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
+from countermark.core.target import Target, parse_target
 from countermark.settings.model import Settings
 from countermark.telemetry.events import EventSink
 from countermark.web import worker
@@ -25,6 +26,9 @@ class SmallDoor:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
         self._folder = folder
+
+    def read_target(self, host: str, raw: str) -> Target:
+        return parse_target(raw)
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         event.site, event.dialect, event.cache = "shop", "native", "hit"

@@ -12,12 +12,12 @@ from tests.vectors.signing import check_file, main
 FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize(("name", "count"), [("signing.json", 14), ("native.json", 46)])
-def test_all_known_answers_hold(name: str, count: int) -> None:
-    """Vendors' published values, computed ones, and the native dialect's own."""
-    outcome = check_file(FOLDER / name)
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.json")), ids=lambda file: file.stem)
+def test_all_known_answers_hold(file: Path) -> None:
+    """Vendors' published values, computed ones, and the native dialect's own; each file of the folder wholly."""
+    outcome = check_file(file)
     assert outcome.failures == []
-    assert outcome.passed == count
+    assert outcome.passed == len(json.loads(file.read_text(encoding="utf-8"))["vectors"]) > 0
     assert not outcome.skipped
 
 

@@ -12,6 +12,7 @@ import pytest
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
+from countermark.core.target import Target, parse_target
 from countermark.signing.dialect import Denial
 from countermark.web.acceptor import Acceptor
 from countermark.web.address import resolver
@@ -55,6 +56,9 @@ class Front:
 class FunctionDoor:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
+
+    def read_target(self, host: str, raw: str) -> Target:
+        return parse_target(raw)
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return await self._handle(request, event)

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import click
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys.keyfile import load, render
-from countermark.keys.keyring import Algorithm, Key
+from countermark.keys.keyring import HASHES, MACS, Algorithm, Key
+from countermark.keys.material import new_private, public_of
 from countermark.signing.table import KEY_USES
 
 
@@ -82,12 +82,12 @@ def list_keys(config: Path, as_json: bool) -> None:
 
 
 def _material(algorithm: Algorithm) -> tuple[bytes, bytes]:
-    if algorithm == "md5":
+    if algorithm in HASHES:
         return secrets.token_urlsafe(32).encode(), b""
-    if algorithm == "hmac-sha256":
+    if algorithm in MACS:
         return secrets.token_bytes(32), b""
-    private = Ed25519PrivateKey.generate()
-    return private.public_key().public_bytes_raw(), private.private_bytes_raw()
+    private = new_private(algorithm)
+    return public_of(algorithm, private), private
 
 
 def _row(key: Key, now: float) -> dict[str, object]:

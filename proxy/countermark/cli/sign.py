@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
 from countermark.keys.keyfile import read_life
 from countermark.keys.keyring import Key, Keyring
-from countermark.signing.dialect import Realm
+from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.expiry import quantised
 from countermark.signing.explain import NOWHERE
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
-from countermark.signing.realm import realm_of
+from countermark.signing.realm import realm_of, waivers
 from countermark.signing.table import DIALECTS
 from countermark.signing.verify import authenticate
 
@@ -47,8 +45,9 @@ class LifeType(click.ParamType[int]):
 @click.option("--expires-in", "life", type=LifeType(), default="1h", show_default=True, help="Longest life of the URL.")
 @click.option("--exact", is_flag=True, help="Expire at exactly that time; else the URL stays the same for a while.")
 @click.option("--ip", "address", type=AddressType(), help="Bind the URL to this client address.")
+@click.option("--with", "extras", type=(str, str), multiple=True, metavar="NAME VALUE", help="A vendor's own word.")
 @json_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one argument an option
     url: str,
     config: Path,
     site_name: str | None,
@@ -56,6 +55,7 @@ def command(
     life: int,
     exact: bool,
     address: Address | None,
+    extras: tuple[tuple[str, str], ...],
     as_json: bool,
 ) -> None:
     """Print the signed URL of a picture and its operations.
@@ -76,8 +76,10 @@ def command(
         realm = realm_of(find_site(settings, site_name, origin, raw))
         key = _key(keyring, realm, key_id, now)
         expires = int(now + life) if exact else quantised(now, life)
-        target = _mint(parse_target(raw), realm, key, expires, address)
-        claims = authenticate(_request(parse_target(target), address), realm, keyring, now)
+        waive = waivers(realm)
+        order = MintOrder(now=int(now), expires=expires, address=address, extras=dict(extras))
+        target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waive), realm, key, order)
+        claims = authenticate(_request(parse_target(target, waive=waive), address), realm, keyring, now)
     except CountermarkError as error:
         raise click.ClickException(f"{error.detail} {error.private}".strip()) from None
     signed = {"url": origin + target, "site": realm.site, "dialect": key.dialect, "key": key.id}
@@ -96,20 +98,6 @@ def _key(keyring: Keyring, realm: Realm, key_id: str | None, now: float) -> Key:
         wanted = f"active key {key_id}" if key_id else "active key"
         raise click.ClickException(f"There is no {wanted} for site {realm.site} ({', '.join(realm.dialects)}).")
     return fitting[0]
-
-
-def _mint(target: Target, realm: Realm, key: Key, expires: int, address: Address | None) -> str:
-    bound = DIALECTS[key.dialect].capabilities.address
-    if address is not None and not bound:
-        raise click.UsageError(f"{key.dialect} cannot bind a URL to an address.")
-    if key.dialect == "native":
-        network = None if address is None else ip_network(address)
-        return mint_native(target, audience=realm.audience, key=key, expires=expires, address=network)
-    if key.dialect == "keycdn_image":
-        return mint_keycdn_image(target, key=key)
-    if bool(realm.options.get("keycdn_ip")) != (address is not None):
-        raise click.UsageError("Give --ip exactly where the site's keycdn_ip is on.")
-    return mint_keycdn_access(target, key=key, expires=expires, address=address)
 
 
 def _request(target: Target, address: Address | None) -> EdgeRequest:

@@ -7,12 +7,17 @@ defeats caches, revocation lists and logs; here what is read must be what would 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 
 def base64url(data: bytes) -> str:
     """RFC 4648 §5, without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def base64(data: bytes) -> str:
+    """RFC 4648 §4, with padding."""
+    return b64encode(data).decode("ascii")
 
 
 def read_base64url(text: str) -> bytes | None:

@@ -20,9 +20,13 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── NotYetValid
     │   ├── LifetimeExceeded          expiry further away than the key may sign
     │   ├── AddressMismatch           bound to another client address
+    │   ├── CountryMismatch           bound to other countries
+    │   ├── Revoked                   authentic, but taken back
+    │   ├── SourceRefused             names a source that is not this site's
     │   └── TransformRefused          operations that this grant does not allow
     ├── Gone                     410
-    │   └── Expired
+    │   ├── Expired
+    │   └── Used                      a single-use credential, once more
     ├── Missing                  404
     │   ├── SiteUnknown
     │   └── OriginalMissing
@@ -38,7 +42,8 @@ signature dialect that refused, whose vendor may have a status and a body of its
     ├── Unavailable              503  try again
     │   ├── Overloaded                shed; `retry_after` seconds
     │   ├── RenderCrashed             the child died; only this request is lost
-    │   └── RenderDeadline            the child was killed at its deadline
+    │   ├── RenderDeadline            the child was killed at its deadline
+    │   └── StoreUnavailable          what must be remembered cannot be
     └── ConfigurationInvalid          never met on a request: settings, keys, presets
 """
 
@@ -160,6 +165,24 @@ class AddressMismatch(Refused):
     reason = "address_mismatch"
 
 
+class CountryMismatch(Refused):
+    """Bound to countries of which the client's is none, or is not known to be one."""
+
+    reason = "country_mismatch"
+
+
+class Revoked(Refused):
+    """Authentic, but this credential or its client was taken back."""
+
+    reason = "revoked"
+
+
+class SourceRefused(Refused):
+    """The source that the URL names is not one that means this site's origin."""
+
+    reason = "source_refused"
+
+
 class TransformRefused(Refused):
     """The operations are not those that the grant or the site allows."""
 
@@ -176,6 +199,12 @@ class Expired(Gone):
     """Authentic, and past its expiry."""
 
     reason = "expired"
+
+
+class Used(Gone):
+    """A single-use credential that has opened already."""
+
+    reason = "used"
 
 
 class Missing(CountermarkError):
@@ -276,6 +305,12 @@ class RenderDeadline(Unavailable):
     """The child was killed because the picture took longer than its deadline."""
 
     reason = "render_deadline"
+
+
+class StoreUnavailable(Unavailable):
+    """The store of used credentials cannot be asked, so none of them opens."""
+
+    reason = "store_unavailable"
 
 
 class Fault(Struct, frozen=True, kw_only=True):

@@ -20,6 +20,16 @@ class Claims(Struct, frozen=True, kw_only=True):
     expires      unix seconds after which it is refused, None where the dialect has no expiry
     address      client network it is bound to, already compared with the request
     preset       name of a preset and the transform hash it was signed with ("" where not bound)
+    source       object key or absolute URL that the credentials name, percent-encoded, to be decoded once; "" is the path
+                 behind the site's prefix
+    issued       unix seconds at which it was made
+    once         id of a credential that opens one time only
+    client_id    whom the issuer gave it to
+    countries    ISO 3166-1 alpha-2 codes that it is bound to, in upper case; empty for all
+    exclusive_expiry   whether it ends at `expires` itself and not after it
+    from_headers       whether any of it was read from header fields, so that the URL alone proves nothing
+    confidence   weaknesses of the format, for docs and policy: md5, sha1, truncated, method-unsigned, host-unsigned,
+                 query-unsigned, case-folded
     """
 
     dialect: str
@@ -33,13 +43,21 @@ class Claims(Struct, frozen=True, kw_only=True):
     address: Network | None = None
     preset: str = ""
     transform_hash: str = ""
+    source: str = ""
+    issued: int | None = None
+    once: str = ""
+    client_id: str = ""
+    countries: frozenset[str] = frozenset()
+    exclusive_expiry: bool = False
+    from_headers: bool = False
+    confidence: frozenset[str] = frozenset()
 
 
 class Grant(Struct, frozen=True, kw_only=True):
     """A yes: this object of this site, until then. `shareable` is False where a shared cache must not keep the answer."""
 
     site: str
-    object_path: str
+    object_key: str
     claims: Claims
     expires: int | None
     shareable: bool

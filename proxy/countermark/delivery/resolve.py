@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from countermark.core.errors import OriginalMissing
 from countermark.core.grant import Grant
 from countermark.core.request import EdgeRequest
-from countermark.core.target import decode_path
 from countermark.delivery.sites import Site
 from countermark.imaging.plan import Plan, make_plan
 
 
 def resolve(site: Site, grant: Grant, request: EdgeRequest) -> Plan:
     """The plan of a grant. Raises ParameterUnknown, ParameterInvalid or TransformRefused."""
-    object_key = decode_path(grant.object_path)
-    if not object_key:
-        raise OriginalMissing("The path names no object.")
     return make_plan(
         origin=site.origin,
-        object_key=object_key,
+        object_key=grant.object_key,
         syntax=grant.claims.syntax,
         pairs=grant.claims.pairs,
         rules=site.rules,

@@ -41,6 +41,8 @@ def cache_control(site: Site, grant: Grant, now: float) -> str:
 
     must-revalidate, because a cache that may serve stale would outlive the permission too.
     """
+    if grant.claims.once:
+        return "private, no-store"
     seconds = site.max_age
     if grant.expires is not None:
         seconds = min(seconds, grant.expires - int(now) - 1)

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from countermark.core.errors import SiteUnknown
-from countermark.core.request import EdgeRequest
 from countermark.imaging.plan import PlanRules
 from countermark.signing.dialect import Realm
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """One public front of one origin. `host` "*" is any; `prefix` starts and ends with a slash; `max_age` in seconds."""
+    """One public front of one origin. `host` "*" is any; `prefix` starts and ends with a slash; `max_age` in seconds.
+
+    `waivers` are the target rules that a dialect of this site cannot keep; they hold for no other site.
+    """
 
     name: str
     host: str
     prefix: str
     realm: Realm
+    waivers: frozenset[str] = frozenset()
     origin: str
     rules: PlanRules
     max_age: int
@@ -33,11 +36,17 @@ class SiteTable:
         for site in sorted(sites, key=lambda site: len(site.prefix), reverse=True):
             self._by_host.setdefault(site.host, []).append(site)
 
-    def match(self, request: EdgeRequest) -> Site:
+    def match(self, host: str, path: str) -> Site:
         """The site, or SiteUnknown."""
-        path = request.target.path
-        for host in (request.host, "*"):
-            for site in self._by_host.get(host, ()):
+        site = self.find(host, path)
+        if site is None:
+            raise SiteUnknown("No site is configured for this host and path.")
+        return site
+
+    def find(self, host: str, path: str) -> Site | None:
+        """The site of a host and a raw path, which need not have been parsed yet."""
+        for name in (host, "*"):
+            for site in self._by_host.get(name, ()):
                 if path.startswith(site.prefix):
                     return site
-        raise SiteUnknown("No site is configured for this host and path.")
+        return None

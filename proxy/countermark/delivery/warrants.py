@@ -19,7 +19,7 @@ from countermark.signing.verify import Proof
 LIMIT = 8192
 LONGEST_TARGET = 1024
 
-Asked = tuple[str, str, str]
+Asked = tuple[str, str, str, str]
 
 
 class Warrant(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Warrant(Struct, frozen=True, kw_only=True):
 
 
 class Warrants:
-    """Warrants by host, raw target and Accept header; only authentic URLs get in, so strangers cannot push them out."""
+    """Warrants by method, host, raw target and Accept header; only authentic URLs get in, so strangers cannot push them out."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Asked, Warrant] = OrderedDict()
@@ -45,8 +45,12 @@ class Warrants:
         return warrant
 
     def keep(self, asked: Asked, warrant: Warrant) -> None:
-        """Remember it; the longest unused one goes first. Long texts are not kept, so that memory has a bound."""
-        if len(asked[1]) + len(asked[2]) > LONGEST_TARGET:
+        """Remember it; the longest unused one goes first. Long texts are not kept, so that memory has a bound, nor
+        what was proven by header fields."""
+        if len(asked[2]) + len(asked[3]) > LONGEST_TARGET:
+            return
+        # The URL of a cookie's grant is everybody's: whoever asks for it without the cookie must not find it open.
+        if warrant.proof.claims.from_headers:
             return
         self._kept[asked] = warrant
         if len(self._kept) > LIMIT:

@@ -9,7 +9,8 @@ from pathlib import Path
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.target import parse_target
 from countermark.imaging.presets import read_presets
-from countermark.signing.mint import mint_keycdn_access, mint_keycdn_image, mint_native
+from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
+from countermark.signing.native import mint_native
 
 
 class DemoSigner:

@@ -3,14 +3,17 @@
     - id: k1                       # 1 to 64 of A-Z a-z 0-9 . _ -
       dialect: native              # the default
       algorithm: hmac-sha256       # the dialect's first is the default
-      secret: …                    # base64url without padding; at least 256 bits for HMAC
+      secret: …                    # base64url without padding; at least 256 bits for native HMAC
       sites: [shop]                # default: every site
       state: active                # pending, active, retiring (verifies only) or revoked
       not_before: 2026-01-01T00:00:00Z    # or unix seconds; not_after likewise
       max_life: 7d                 # longest life of a signature, counted from when it is used
 
-`text_secret` takes the place of `secret` for a vendor's key that is plain text, `public` (and `private`, where we may
-sign) for Ed25519. Every scalar is read as the text that stands there: no key id turns into a number or a date.
+A vendor's key is written as the vendor shows it, in one of `secret`, `text_secret` (the characters themselves),
+`hex_secret` and `base64_secret` (with padding, in either alphabet), whichever its dialect takes; `salt_hex` stands beside
+it where the dialect has a salt. A key pair has `public` (and `private`, where we may sign): base64url of 32 raw bytes for
+Ed25519, base64 DER for the others; or `public_pem` and `private_pem`. Every scalar is read as the text that stands there:
+no key id turns into a number or a date.
 """
 
 from __future__ import annotations
@@ -21,22 +24,35 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from countermark.core.encoding import base64url, read_base64url
+from countermark.core.encoding import base64, base64url
 from countermark.core.errors import ConfigurationInvalid, Fault
-from countermark.keys.keyring import MAX_CANDIDATES, Algorithm, Key, Keyring, State
+from countermark.keys.keyring import HASHES, MAX_CANDIDATES, Algorithm, Key, Keyring, State
+from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
 
 MAX_TEXT = 4 * 2**20
 MAX_LIFE = 3660 * 86_400
 
+_FORMS = get_args(Form)
+_PAIRS = ("public", "private", "public_pem", "private_pem")
 _FIELDS = frozenset(
-    {"id", "dialect", "algorithm", "secret", "text_secret", "public", "private", "sites", "state"}
-    | {"not_before", "not_after", "max_life"}
+    {
+        "id",
+        "dialect",
+        "algorithm",
+        "salt_hex",
+        "sites",
+        "state",
+        "not_before",
+        "not_after",
+        "max_life",
+        *_FORMS,
+        *_PAIRS,
+    }
 )
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLAIN_TEXT = re.compile(rb"[ -~]+")
@@ -47,16 +63,27 @@ _LIFE = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _STATES = get_args(State)
 
-_HMAC_BYTES = 32
-_MD5_BYTES, _MD5_WEAK = 8, 16
-_ED25519_BYTES = 32
+_WEAK = 16
+_SPELLINGS: Mapping[Form, str] = {
+    "secret": "base64url without padding",
+    "text_secret": "plain text",
+    "hex_secret": "an even number of hexadecimal digits",
+    "base64_secret": "base64 with padding",
+}
 
 
-class KeyUse(Struct, frozen=True):
-    """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids."""
+class KeyUse(Struct, frozen=True, kw_only=True):
+    """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids.
+
+    `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes; `salted` keys have a
+    `salt_hex`.
+    """
 
     algorithms: tuple[Algorithm, ...]
     key_ids: bool
+    forms: tuple[Form, ...] = ("secret",)
+    least_secret: int = 32
+    salted: bool = False
 
 
 def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
@@ -72,15 +99,7 @@ def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
 def render(key: Key) -> str:
     """A key as an entry of the file, secret included; several of them after one another are a keyring file."""
     lines = [f"- id: {key.id}", f"  dialect: {key.dialect}", f"  algorithm: {key.algorithm}"]
-    if key.algorithm == "ed25519":
-        lines.append(f"  public: {base64url(key.material)}")
-        if key.private:
-            lines.append(f"  private: {base64url(key.private)}  # only whoever signs needs this line")
-    elif key.algorithm == "md5" and _PLAIN_TEXT.fullmatch(key.material):
-        # A JSON string is a YAML string too, whatever stands in it.
-        lines.append(f"  text_secret: {json.dumps(key.material.decode())}")
-    else:
-        lines.append(f"  secret: {base64url(key.material)}")
+    lines += _render_material(key)
     if key.sites != ("*",):
         lines.append(f"  sites: [{', '.join(key.sites)}]")
     if key.state != "active":
@@ -91,6 +110,21 @@ def render(key: Key) -> str:
         lines.append(f"  not_after: {key.not_after}")
     lines.append(f"  max_life: {_render_life(key.max_life)}")
     return "\n".join(lines) + "\n"
+
+
+def _render_material(key: Key) -> list[str]:
+    if key.algorithm in PAIRS:
+        written = base64url if key.algorithm == "ed25519" else base64
+        lines = [f"  public: {written(key.material)}"]
+        if key.private:
+            lines.append(f"  private: {written(key.private)}  # only whoever signs needs this line")
+        return lines
+    if key.algorithm in HASHES and _PLAIN_TEXT.fullmatch(key.material):
+        # A JSON string is a YAML string too, whatever stands in it.
+        lines = [f"  text_secret: {json.dumps(key.material.decode())}"]
+    else:
+        lines = [f"  secret: {base64url(key.material)}"]
+    return [*lines, f"  salt_hex: {key.salt.hex()}"] if key.salt else lines
 
 
 def read_life(text: str) -> int | None:
@@ -168,7 +202,7 @@ class _Reading:
         fields: dict[str, Node] = {}
         for name_node, value in node.value:
             name = name_node.value if isinstance(name_node, ScalarNode) else None
-            if name not in _FIELDS:
+            if name is None or name not in _FIELDS:
                 shown = name if name and _NAME.fullmatch(name) else "this"
                 self.fault(name_node, path, f"{shown} is no field of a key; there are {', '.join(sorted(_FIELDS))}")
             elif name in fields:
@@ -218,7 +252,8 @@ class _Entry:
             self.fault("dialect", f"no such dialect; there are {', '.join(sorted(self.reading.uses))}")
         else:
             values["algorithm"] = self.choice("algorithm", use.algorithms)
-            values["material"], values["private"] = self.material(values["algorithm"])
+            values["material"], values["private"] = self.material(values["algorithm"], use)
+            values["salt"] = self.salt(use)
         values["sites"] = self.sites()
         values["state"] = self.choice("state", _STATES, default="active")
         self.dates(values)
@@ -244,64 +279,66 @@ class _Entry:
             self.fault(field, f"must be one of {', '.join(choices)}")
         return chosen
 
-    def material(self, algorithm: str) -> tuple[bytes, bytes]:
-        if algorithm == "ed25519":
-            return self.key_pair()
-        return self.shared_secret(algorithm), b""
+    def material(self, algorithm: str, use: KeyUse) -> tuple[bytes, bytes]:
+        if algorithm in PAIRS:
+            return self.key_pair(algorithm)
+        return self.shared_secret(algorithm, use), b""
 
-    def shared_secret(self, algorithm: str) -> bytes:
-        self.refuse(("public", "private"), f"{algorithm} has a shared secret")
-        if "text_secret" in self.fields:
-            return self.text_secret(algorithm)
-        secret = self.binary("secret")
-        if secret is None:
+    def shared_secret(self, algorithm: str, use: KeyUse) -> bytes:
+        self.refuse(_PAIRS, f"{algorithm} has a shared secret")
+        written = [form for form in _FORMS if form in self.fields]
+        if not written:
+            self.fault(use.forms[0], "is required")
             return b""
-        least = _HMAC_BYTES if algorithm == "hmac-sha256" else _MD5_BYTES
+        form = written[-1]
+        self.refuse(tuple(written[:-1]), f"{form} stands here already")
+        if form not in use.forms:
+            self.fault(form, f"is for other dialects' keys; this one takes {' or '.join(use.forms)}")
+            return b""
+        secret = read_form(form, self.text(form, default=""))
+        if not secret:
+            self.fault(form, f"must be {_SPELLINGS[form]}")
+            return b""
+        least = use.least_secret
         if len(secret) < least:
-            self.fault("secret", f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits)")
-        self.warn_if_weak(secret, algorithm)
+            self.fault(form, f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits) here")
+        if len(secret) < _WEAK:
+            self.reading.warnings.append(f"key {self.path}: fewer than {_WEAK} characters can be guessed")
         return secret
 
-    def text_secret(self, algorithm: str) -> bytes:
-        self.refuse(("secret",), "text_secret stands here already")
-        secret = self.text("text_secret", default="").encode()
-        if algorithm != "md5":
-            self.fault("text_secret", f"is for vendors' keys; {algorithm} takes a base64url secret")
-        elif len(secret) < _MD5_BYTES:
-            self.fault("text_secret", f"is too short: at least {_MD5_BYTES} characters")
-        self.warn_if_weak(secret, algorithm)
-        return secret
+    def salt(self, use: KeyUse) -> bytes:
+        if not use.salted:
+            self.refuse(("salt_hex",), "this dialect has no salt")
+            return b""
+        salt = read_form("hex_secret", self.text("salt_hex", default=""))
+        if not salt:
+            self.fault("salt_hex", "is required: hexadecimal digits")
+        return salt or b""
 
-    def warn_if_weak(self, secret: bytes, algorithm: str) -> None:
-        if algorithm == "md5" and len(secret) < _MD5_WEAK:
-            self.reading.warnings.append(f"key {self.path}: fewer than {_MD5_WEAK} characters can be guessed")
-
-    def key_pair(self) -> tuple[bytes, bytes]:
-        self.refuse(("secret", "text_secret"), "ed25519 has public and private")
-        private = self.binary("private") if "private" in self.fields else b""
-        if private and len(private) != _ED25519_BYTES:
-            self.fault("private", f"must be {_ED25519_BYTES} bytes")
-            return b"", b""
-        derived = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() if private else b""
-        if private and "public" not in self.fields:
-            return derived, private
-        public = self.binary("public") or b""
-        if public and len(public) != _ED25519_BYTES:
-            self.fault("public", f"must be {_ED25519_BYTES} bytes")
-        elif public and derived and public != derived:
+    def key_pair(self, algorithm: str) -> tuple[bytes, bytes]:
+        self.refuse((*_FORMS, "salt_hex"), f"{algorithm} has public and private")
+        for half in ("public", "private"):
+            if half in self.fields:
+                self.refuse((f"{half}_pem",), f"{half} stands here already")
+        private = self.half("private", algorithm)
+        public = self.half("public", algorithm)
+        if public is None and private is None and "public" not in self.fields and "public_pem" not in self.fields:
+            self.fault("public", "is required")
+        derived = public_of(algorithm, private) if private else b""
+        if public and derived and public != derived:
             self.fault("public", "does not belong to the private key")
-        return public, private or b""
+        return public or derived, private or b""
 
-    def binary(self, field: str) -> bytes | None:
-        """The bytes of a field, None after a fault."""
+    def half(self, half: str, algorithm: str) -> bytes | None:
+        """One half of a key pair, None where it is not there or has a fault."""
+        field = half if half in self.fields else f"{half}_pem"
         if field not in self.fields:
-            self.fault(field, "is required")
             return None
-        data = read_base64url(self.text(field, default=""))
-        if not data:
-            self.fault(field, "must be base64url without padding")
+        try:
+            return read_half(half, algorithm, self.text(field, default=""), pem=field != half)
+        except ValueError as error:
+            self.fault(field, str(error))
             return None
-        return data
 
     def refuse(self, fields: tuple[str, ...], reason: str) -> None:
         for field in fields:

@@ -9,16 +9,28 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-Algorithm = Literal["hmac-sha256", "ed25519", "md5"]
+Algorithm = Literal[
+    "hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512", "md5", "sha1", "sha256",
+    "ed25519", "ecdsa-p256", "rsa-sha1", "rsa-sha256",
+]  # fmt: skip
 State = Literal["pending", "active", "retiring", "revoked"]
+
+MACS = {"hmac-md5": "md5", "hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-sha512": "sha512"}
+"""The hash of each HMAC algorithm."""
+
+HASHES = {"md5": "md5", "sha1": "sha1", "sha256": "sha256"}
+"""The hash of each algorithm that glues its secret to what it hashes."""
 
 MAX_CANDIDATES = 8
 _VERIFYING: frozenset[State] = frozenset({"active", "retiring"})
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """One key. `material` is the shared secret or the raw public key, `private` the raw private key where we may sign.
+    """One key. `material` is the shared secret or the public key, `private` the private key where we may sign.
 
+    Ed25519 keys are raw (32 bytes), other key pairs DER: SPKI (RFC 5280 §4.1) and PKCS #8 (RFC 5958).
+
+    salt         what the vendor puts before the signed bytes, kept beside the secret
     sites        names of the sites it opens; ("*",) is every site
     state        pending: not yet; active: signs and verifies; retiring: verifies only; revoked: neither
     not_before, not_after   unix seconds within which its signatures count, None is open
@@ -30,6 +42,7 @@ class Key(Struct, frozen=True, kw_only=True):
     algorithm: Algorithm
     material: bytes
     private: bytes = b""
+    salt: bytes = b""
     sites: tuple[str, ...] = ("*",)
     state: State = "active"
     not_before: int | None = None

@@ -74,6 +74,10 @@ def convert(node: Node, kind: inspect.Type, path: str, reading: Reading) -> Any:
         return _dict(node, inner, path, reading)
     if isinstance(inner, inspect.VarTupleType):
         return _tuple(node, inner, path, reading)
+    if isinstance(inner, inspect.UnionType) and isinstance(node, Items):
+        lists = [member for member in inner.types if isinstance(member, inspect.VarTupleType)]
+        if lists:
+            return _tuple(node, lists[0], path, reading)
     if not isinstance(node, Scalar):
         return reading.fault(path, f"should be {expectation(kind)}", node.place)
     try:
@@ -170,6 +174,8 @@ def _scalar(node: Scalar, kind: inspect.Type, extra: dict[str, Any]) -> Any:
 def _union(node: Scalar, kind: inspect.UnionType, extra: dict[str, Any]) -> Any:
     for member in kind.types:
         inner, more = unwrapped(member)
+        if isinstance(inner, inspect.VarTupleType):
+            continue
         try:
             return _scalar(node, inner, extra | more)
         except _Rejected:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, Settings, SiteSettings
+from countermark.settings.option import Option
 
 Found = tuple[str, str]
+Dialects = Mapping[str, tuple[Option, ...]]
+"""What each signature dialect lets a site set."""
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
@@ -20,8 +23,8 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _SCHEMES = ("file", "http", "https", "s3")
 
 
-def crosscheck(settings: Settings, dialects: Collection[str] | None) -> Iterator[Found]:
-    """Each fault as its path and sentence. `dialects` are the names that sites may accept; None leaves them unchecked."""
+def crosscheck(settings: Settings, dialects: Dialects | None) -> Iterator[Found]:
+    """Each fault as its path and sentence. `dialects` are those that sites may accept; None leaves them unchecked."""
     yield from _server(settings)
     yield from _names(settings)
     yield from _render(settings)
@@ -130,7 +133,7 @@ def _headers(path: str, origin: OriginSettings) -> Iterator[Found]:
             yield f"{path}.headers.{name}", "holds a control character; is there a line break at its end?"
 
 
-def _site(path: str, site: SiteSettings, settings: Settings, dialects: Collection[str] | None) -> Iterator[Found]:
+def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects | None) -> Iterator[Found]:
     if site.origin not in settings.origins:
         yield f"{path}.origin", _absent("origin", site.origin, settings.origins)
     if site.watermark and site.watermark not in settings.watermarks:
@@ -144,8 +147,38 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Collectio
         yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
     if not _PREFIX.fullmatch(site.match.prefix):
         yield f"{path}.match.prefix", "should begin and end with a slash, such as /shop/"
+    yield from _addresses(path, site)
+    if dialects is not None:
+        yield from _options(f"{path}.dialects", site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
+
+
+def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
+    url = _split(site.base_url)
+    if site.base_url and (not _is_web(url) or url is None or url.path.strip("/") or url.query or url.fragment):
+        yield f"{path}.base_url", "should be scheme and host alone, such as https://img.example.com"
+    for index, source in enumerate(site.sources):
+        prefix = _split(source)
+        # Without its last slash https://a.example would also mean https://a.example.attacker.example.
+        if prefix is None or not prefix.scheme or not prefix.netloc or not source.endswith("/") or "?" in source:
+            yield f"{path}.sources[{index}]", "should be a URL with scheme and host that ends with a slash"
+
+
+def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
+    for name, written in site.dialects.items():
+        if name not in site.accept:
+            yield f"{path}.{name}", f"this site does not accept {name[:80]!r}{suggestion(name, site.accept)}"
+            continue
+        declared = {option.name: option for option in dialects.get(name, ())}
+        for key, value in written.items():
+            if key not in declared:
+                yield f"{path}.{name}.{key}", _absent("option", key, declared)
+                continue
+            try:
+                declared[key].read(value)
+            except ValueError as error:
+                yield f"{path}.{name}.{key}", f"should be {error}"
 
 
 def _absent(what: str, name: str, known: Collection[str]) -> str:

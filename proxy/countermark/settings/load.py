@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from msgspec import inspect
 
 from countermark.core.errors import ConfigurationInvalid
 from countermark.settings import environment
 from countermark.settings.convert import Reading, convert
-from countermark.settings.crosscheck import crosscheck
+from countermark.settings.crosscheck import Dialects, crosscheck
 from countermark.settings.document import parse
 from countermark.settings.model import Settings
 
 _KIND = inspect.type_info(Settings)
 
 
-def load(
-    text: str, *, file: str = "", environ: Mapping[str, str] = {}, dialects: Collection[str] | None = None
-) -> Settings:
+def load(text: str, *, file: str = "", environ: Mapping[str, str] = {}, dialects: Dialects | None = None) -> Settings:
     """The settings of a YAML text, with the variables of `environ` written over it.
 
-    `file` names the text in faults; `dialects` are the signature dialects that sites may accept, None leaves their
-    names unchecked. Raises ConfigurationInvalid with all faults, in the order in which they are written.
+    `file` names the text in faults; `dialects` are the signature dialects that sites may accept, with their options; None
+    leaves both unchecked. Raises ConfigurationInvalid with all faults, in the order in which they are written.
     """
     reading = Reading()
     tree = environment.overlay(parse(text, file=file), environ, _KIND, reading)

@@ -9,9 +9,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+_OPTION_TYPES = ("string", "boolean", "integer", "array")
+
 Size = Annotated[int, Meta(ge=0, extra={"unit": "size"})]
 Duration = Annotated[float, Meta(ge=0, le=3650 * 86_400, extra={"unit": "duration"})]
 Timeout = Annotated[float, Meta(gt=0, le=86_400, extra={"unit": "duration"})]
+OptionText = Annotated[
+    str | tuple[str, ...], Meta(extra_json_schema={"anyOf": [{"type": kind} for kind in _OPTION_TYPES]})
+]
 Secret = Annotated[str, Meta(extra={"secret": True})]
 
 
@@ -35,6 +40,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain_timeout: Annotated[
         Duration, Meta(description="At SIGTERM and reload, requests in flight have this long to end.")
     ] = 30.0
+    country_header: Annotated[
+        str, Meta(description="Header in which a trusted proxy names the client's country, such as CF-IPCountry.")
+    ] = ""
     max_connections: Annotated[
         Annotated[int, Meta(ge=1)] | Literal["auto"],
         Meta(description="Open connections a worker. auto: half of its file descriptors."),
@@ -147,7 +155,17 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shared_caches: Annotated[
         bool, Meta(description="Whether a CDN may keep answers. False: Cache-Control private.")
     ] = False
-    keycdn_ip: Annotated[bool, Meta(description="keycdn_access: the token holds the client's address.")] = False
+    dialects: Annotated[
+        dict[str, dict[str, OptionText]],
+        Meta(description="Options of accepted dialects by name; dialects.md lists them."),
+    ] = field(default_factory=dict)
+    base_url: Annotated[
+        str, Meta(description="https://HOST as viewers see it, for dialects that sign it. Empty: none is known.")
+    ] = ""
+    sources: Annotated[
+        tuple[str, ...],
+        Meta(description="URL prefixes that mean this site's origin, for dialects whose URLs hold a source's URL."),
+    ] = ()
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,6 +195,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: Annotated[ServerSettings, Meta(description="Listening.")] = ServerSettings()
     keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
+    store: Annotated[
+        str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
+    ] = "sqlite:./state/countermark.db"
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
     origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(

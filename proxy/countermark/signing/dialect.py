@@ -7,23 +7,64 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from countermark.core.errors import ParameterInvalid
 from countermark.core.grant import Network
-from countermark.core.request import EdgeRequest
-from countermark.core.target import Pair
+from countermark.core.request import Address, EdgeRequest
+from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Algorithm, Key
+from countermark.keys.material import Form
+from countermark.settings.option import Option, Value
 
 
 class Realm(Struct, frozen=True, kw_only=True):
-    """The side of a site that signing sees: its name, the audience signed into native URLs, its dialects in order."""
+    """The side of a site that signing sees: its name, the audience signed into native URLs, its dialects in order.
+
+    options    by dialect and name, defaults filled in (`signing/realm.py`)
+    base_url   scheme and host as the viewer sees them, without a slash at the end, for dialects that sign them; "" where
+               the settings do not say
+    sources    URL prefixes, each with a slash at its end, that mean this site's origin
+    """
 
     site: str
     audience: str
     dialects: tuple[str, ...]
-    options: Mapping[str, bool] = {}
+    options: Mapping[str, Mapping[str, Value]] = {}
+    base_url: str = ""
+    sources: tuple[str, ...] = ()
+
+    def option(self, dialect: str, name: str) -> Value:
+        """The value of a declared option of one of the realm's dialects."""
+        return self.options[dialect][name]
+
+    def flag(self, dialect: str, name: str) -> bool:
+        """A bool option."""
+        return self.options[dialect][name] is True
+
+    def text(self, dialect: str, name: str) -> str:
+        """A str option."""
+        value = self.options[dialect][name]
+        assert isinstance(value, str), name
+        return value
+
+    def number(self, dialect: str, name: str) -> int:
+        """An int option."""
+        value = self.options[dialect][name]
+        assert isinstance(value, int), name
+        return value
+
+    def texts(self, dialect: str, name: str) -> tuple[str, ...]:
+        """A list option."""
+        value = self.options[dialect][name]
+        assert isinstance(value, tuple), name
+        return value
 
 
 class Denial(Struct, frozen=True, kw_only=True):
-    """How a vendor says no: its status, and its body where it has one of its own (then `content_type` is set)."""
+    """How a vendor says no: its status, and its body where it has one of its own (then `content_type` is set).
+
+    In the body, {instance} stands for the raw path and {detail} for the house's sentence; both are filled in with JSON's
+    escapes.
+    """
 
     status: int
     body: str = ""
@@ -31,9 +72,17 @@ class Denial(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """What a dialect's signature covers, as data for the docs, `explain` and the policy lint."""
+    """What a dialect's signature covers and what its keys look like, as data for the docs, `explain` and the policy lint.
+
+    page           the hand-written page, docs/dialects/PAGE.md
+    forms          fields of the keyring file that may hold a key's secret, the usual one first
+    least_secret   bytes of the shortest shared secret; the bound is the vendor's where it is lower than 32
+    salted         whether a key has a salt beside its secret
+    waivers        rules of core/target.py that the vendor's URLs cannot keep
+    """
 
     title: str
+    page: str
     source: str
     algorithms: tuple[Algorithm, ...]
     signs_path: bool
@@ -44,6 +93,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     address: bool
     prefix: bool
     key_ids: bool
+    forms: tuple[Form, ...] = ("secret",)
+    least_secret: int = 32
+    salted: bool = False
     waivers: frozenset[str] = frozenset()
 
 
@@ -52,6 +104,10 @@ class Presented(Struct, frozen=True, kw_only=True):
 
     message     the signed bytes of a dialect with a real MAC or signature. For hashes that glue their parts and the
                 secret together: the parts, one a line, so that two requests never share a message
+    pairs       what the URL syntax reads. They need not stand in the query: a dialect whose operations are path segments
+                makes them up, `rs:fill:300:300` becoming Pair("rs", "fill:300:300", "rs:fill:300:300"), and names a
+                syntax of its own in imaging/syntax/table.py that reads such pairs
+    source, issued, once, client_id, countries, exclusive_expiry, from_headers, confidence   as in `Claims`
     """
 
     signature: bytes
@@ -64,10 +120,31 @@ class Presented(Struct, frozen=True, kw_only=True):
     address: Network | None = None
     preset: str = ""
     transform_hash: str = ""
+    source: str = ""
+    issued: int | None = None
+    once: str = ""
+    client_id: str = ""
+    countries: frozenset[str] = frozenset()
+    exclusive_expiry: bool = False
+    from_headers: bool = False
+    confidence: frozenset[str] = frozenset()
+
+
+class MintOrder(Struct, frozen=True, kw_only=True):
+    """What a new URL shall say. Times are unix seconds; `extras` are the vendor's own words, by name."""
+
+    now: int
+    expires: int
+    not_before: int | None = None
+    address: Address | Network | None = None
+    extras: Mapping[str, str] = {}
 
 
 class Dialect(Protocol):
     """One family of signed URLs: one line in `signing/table.py`.
+
+    What a signature covers beyond one path (a prefix, globs, an ACL) is checked in `read`, which fails with
+    SignatureInvalid for a path outside of it.
 
     syntax      name of the URL syntax that reads the remaining pairs
     reserved    query names that belong to the dialect and never to an operation
@@ -87,6 +164,9 @@ class Dialect(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     @property
+    def options(self) -> tuple[Option, ...]: ...
+
+    @property
     def denials(self) -> Mapping[str, Denial]: ...
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -103,3 +183,25 @@ class Dialect(Protocol):
     def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
         """Name and text of what is signed, in order, for people; the place of a glued secret is shown as {secret}."""
         ...
+
+    def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
+        """The signed target, path and query, of this unsigned one; what `read` takes.
+
+        Raises ParameterInvalid for an order that the dialect cannot fill, ConfigurationInvalid where the key cannot sign.
+        It is not checked against dates and lives; pass it through `authenticate` to know that it will be taken.
+        """
+        ...
+
+
+def refuse_unfillable(dialect: str, order: MintOrder, *, takes: frozenset[str] = frozenset()) -> None:
+    """Refuse what this dialect cannot say. `takes` names what it can: not_before, address, and names of extras."""
+    wanted = {name for name in ("not_before", "address") if getattr(order, name) is not None} | order.extras.keys()
+    if wanted - takes:
+        raise ParameterInvalid(f"{dialect} cannot sign {', '.join(sorted(wanted - takes))} into a URL.")
+
+
+def refuse_reserved(target: Target, reserved: frozenset[str]) -> None:
+    """Refuse to sign over parameters that the signer writes itself."""
+    present = sorted({pair.name for pair in target.pairs} & reserved)
+    if present:
+        raise ParameterInvalid(f"These parameters are written by the signer: {', '.join(present)}.")

@@ -13,6 +13,7 @@ from msgspec import Struct
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
+    CountryMismatch,
     Expired,
     KeyInactive,
     LifetimeExceeded,
@@ -27,6 +28,7 @@ from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
 from countermark.keys.keyring import Keyring
 from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.realm import waivers
 from countermark.signing.repairs import Repair, lenient_target, repairs
 from countermark.signing.table import DIALECTS
 from countermark.signing.verify import authenticate, signer
@@ -46,6 +48,7 @@ _STEPS: tuple[tuple[type[CountermarkError], str], ...] = (
     (Expired, "time"),
     (LifetimeExceeded, "time"),
     (AddressMismatch, "address"),
+    (CountryMismatch, "country"),
 )
 
 
@@ -68,7 +71,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """What is known of one URL at one time.
 
     good        whether it opens the site
-    step        the first failed check: target, method, dialect, reading, signature, key, time or address; "" if good
+    step        the first failed check: target, method, dialect, reading, signature, key, time, address or country; "" if good
     reason      the error's stable reason; `detail` what the public is told, `private` the rest
     parts       what is signed, in order, as the gateway read it; empty where the URL could not be read that far
     expires_in  seconds until (or, negative, since) its expiry; None without one
@@ -98,7 +101,7 @@ def explain(
 ) -> Explanation:
     """Explain the raw target of a request to this realm. Never raises for anything that a URL can hold."""
     try:
-        target = parse_target(raw_target)
+        target = parse_target(raw_target, waive=waivers(realm))
     except TargetMalformed as error:
         return Explanation(
             good=False,

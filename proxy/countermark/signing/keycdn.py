@@ -1,28 +1,37 @@
 """KeyCDN Secure Token, both of its modes (keycdn.com/support/secure-token and /blog/signing-image-processing, 2021).
 
     keycdn_image    {path}?{query}&token={t}            t = MD5({path}{query}{secret})
-    keycdn_access   {path}?token={t}&expire={unix}      t = MD5({path}{secret}{expire}), with the option {ip} after it
+    keycdn_access   {path}?token={t}&expire={unix}      t = MD5({path}{secret}{expire}), with {ip} where option `ip` is on
 
 MD5 in base64url without padding; path and query as sent. Where the client's address goes in the second mode is not
-published: it is taken to stand last. A zone of that vendor is in one mode; a site here may accept both.
+published: it is taken to stand last, and option `token` says so where a zone does it otherwise. A zone of that vendor
+is in one mode; a site here may accept both.
 
 Nothing separates the hashed parts, so the reader has to hold the borders: see `_hold_the_border` and `read_expiry`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from ipaddress import ip_network
 
 from countermark.core.encoding import base64url, read_base64url
 from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TransformRefused
 from countermark.core.request import EdgeRequest
-from countermark.core.target import Pair
+from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
-from countermark.signing.dialect import Capabilities, Denial, Presented, Realm
+from countermark.settings.option import Option
+from countermark.signing.dialect import (
+    Capabilities,
+    Denial,
+    MintOrder,
+    Presented,
+    Realm,
+    refuse_reserved,
+    refuse_unfillable,
+)
 from countermark.signing.expiry import read_expiry
+from countermark.signing.primitives import digest, same
 
 IMAGE_PARAMETERS = frozenset(
     {"trim", "crop", "width", "height", "fit", "position", "enlarge", "bg", "extend", "rotate", "flip", "flop"}
@@ -40,6 +49,9 @@ _DENIALS = {
 }
 
 _TOKEN_BYTES = 16
+_WEAK = frozenset({"md5", "host-unsigned", "method-unsigned"})
+# The secret or the fixed length of the expiry stands at every border: {ip} beside {path} would let digits wander.
+_TEMPLATES = ("{path}{secret}{expire}{ip}", "{path}{secret}{ip}{expire}", "{path}{expire}{secret}{ip}")
 
 
 class KeyCDNImage:
@@ -49,8 +61,10 @@ class KeyCDNImage:
     syntax = "keycdn"
     reserved = frozenset({"token"})
     denials: Mapping[str, Denial] = _DENIALS
+    options: tuple[Option, ...] = ()
     capabilities = Capabilities(
         title="KeyCDN, signed image processing",
+        page="keycdn",
         source="https://www.keycdn.com/blog/signing-image-processing",
         algorithms=("md5",),
         signs_path=True,
@@ -61,6 +75,8 @@ class KeyCDNImage:
         address=False,
         prefix=False,
         key_ids=False,
+        forms=("text_secret", "secret"),
+        least_secret=8,
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -82,15 +98,20 @@ class KeyCDNImage:
             path=target.path,
             pairs=tuple(pairs),
             message=f"{target.path}\n{query}".encode(),
+            confidence=_WEAK,
         )
 
     def holds(self, presented: Presented, key: Key) -> bool:
         path, query = presented.message.split(b"\n")
-        return _same(path + query + key.material, presented, key)
+        return key.algorithm == "md5" and same(digest(key, path + query + key.material), presented.signature)
 
     def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
         path, query = presented.message.decode().split("\n")
         return ("path", path), ("query", query), ("secret", "{secret}")
+
+    def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
+        refuse_unfillable(self.name, order)
+        return mint_keycdn_image(target, key=key)
 
 
 class KeyCDNAccess:
@@ -100,8 +121,19 @@ class KeyCDNAccess:
     syntax = "keycdn"
     reserved = frozenset({"token", "expire"})
     denials: Mapping[str, Denial] = _DENIALS
+    options = (
+        Option(name="ip", kind="bool", default=False, sentence="The token holds the client's address."),
+        Option(
+            name="token",
+            kind="str",
+            default=_TEMPLATES[0],
+            sentence="The order of what is hashed; {ip} is empty where `ip` is off.",
+            choices=_TEMPLATES,
+        ),
+    )
     capabilities = Capabilities(
         title="KeyCDN, access control",
+        page="keycdn",
         source="https://www.keycdn.com/support/secure-token",
         algorithms=("md5",),
         signs_path=True,
@@ -112,6 +144,8 @@ class KeyCDNAccess:
         address=True,
         prefix=False,
         key_ids=False,
+        forms=("text_secret", "secret"),
+        least_secret=8,
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -124,37 +158,65 @@ class KeyCDNAccess:
         if "expire" not in pairs:
             raise ParameterInvalid("expire is required beside token.")
         expires = read_expiry("expire", _plain(pairs["expire"]))
-        address = ip_network(request.client) if realm.options.get("keycdn_ip") else None
+        address = ip_network(request.client) if realm.flag(self.name, "ip") else None
         bound = str(request.client) if address else ""
+        template = realm.text(self.name, "token")
         return Presented(
             signature=_token(pairs["token"]),
             key_id="",
             path=target.path,
             pairs=(),
-            message=f"{target.path}\n{expires}\n{bound}".encode(),
+            message=f"{template}\n{target.path}\n{expires}\n{bound}".encode(),
             expires=expires,
             address=address,
+            confidence=_WEAK | {"query-unsigned"},
         )
 
     def holds(self, presented: Presented, key: Key) -> bool:
-        path, expires, address = presented.message.split(b"\n")
-        return _same(path + key.material + expires + address, presented, key)
+        return key.algorithm == "md5" and same(digest(key, _glued(presented.message, key)), presented.signature)
 
     def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
-        path, expires, address = presented.message.decode().split("\n")
-        parts = (("path", path), ("secret", "{secret}"), ("expire", expires))
-        return (*parts, ("address", address)) if address else parts
+        template, path, expires, address = presented.message.decode().split("\n")
+        texts = {"path": path, "secret": "{secret}", "expire": expires, "ip": address}
+        return tuple((name, texts[name]) for name in _names(template) if texts[name])
+
+    def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
+        bound = realm.flag(self.name, "ip")
+        refuse_unfillable(self.name, order, takes=frozenset({"address"} if bound else ()))
+        if bound and order.address is None:
+            raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given.")
+        address = "" if order.address is None else str(order.address)
+        template = realm.text(self.name, "token")
+        return mint_keycdn_access(target, key=key, expires=order.expires, address=address, template=template)
 
 
-def token(hashed: bytes) -> str:
-    """The token of these hashed bytes, secret included."""
-    return base64url(hashlib.md5(hashed, usedforsecurity=False).digest())
+def mint_keycdn_image(target: Target, *, key: Key) -> str:
+    """A KeyCDN image-processing URL: path and query as they stand, and the token of them."""
+    refuse_reserved(target, KeyCDNImage.reserved)
+    if not target.query:
+        raise ParameterInvalid("A KeyCDN image URL needs at least one operation.")
+    token = digest(key, f"{target.path}{target.query}".encode() + key.material)
+    return f"{target.path}?{target.query}&token={base64url(token)}"
 
 
-def _same(hashed: bytes, presented: Presented, key: Key) -> bool:
-    if key.algorithm != "md5":
-        return False
-    return hmac.compare_digest(hashlib.md5(hashed, usedforsecurity=False).digest(), presented.signature)
+def mint_keycdn_access(
+    target: Target, *, key: Key, expires: int, address: str = "", template: str = _TEMPLATES[0]
+) -> str:
+    """A KeyCDN access-control URL: the path until a time, for one address where the site binds it."""
+    if target.query is not None:
+        raise ParameterInvalid("A KeyCDN access URL has no operations.")
+    token = digest(key, _glued(f"{template}\n{target.path}\n{expires}\n{address}".encode(), key))
+    return f"{target.path}?token={base64url(token)}&expire={expires}"
+
+
+def _names(template: str) -> list[str]:
+    return template[1:-1].split("}{")
+
+
+def _glued(message: bytes, key: Key) -> bytes:
+    template, path, expires, address = message.split(b"\n")
+    texts = {"path": path, "secret": key.material, "expire": expires, "ip": address}
+    return b"".join(texts[name] for name in _names(template.decode()))
 
 
 def _belongs_to_access(names: set[str], realm: Realm) -> bool:

@@ -22,24 +22,29 @@ nobody checks must not look like protection.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from ipaddress import ip_network
+from urllib.parse import quote
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from countermark.core.encoding import read_base64url
+from countermark.core.encoding import base64url, read_base64url
 from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TargetMalformed
 from countermark.core.grant import Network
 from countermark.core.request import EdgeRequest
-from countermark.core.target import Pair
+from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
-from countermark.signing.dialect import Capabilities, Denial, Presented, Realm
+from countermark.settings.option import Option
+from countermark.signing.dialect import (
+    Capabilities,
+    Denial,
+    MintOrder,
+    Presented,
+    Realm,
+    refuse_reserved,
+    refuse_unfillable,
+)
 from countermark.signing.expiry import read_expiry
+from countermark.signing.primitives import holds, sign
 
 VERSION = "countermark-v1"
 METHOD_CLASS = "read"
@@ -65,8 +70,10 @@ class Native:
     syntax = "native"
     reserved = _RESERVED
     denials: Mapping[str, Denial] = {}
+    options: tuple[Option, ...] = ()
     capabilities = Capabilities(
         title="countermark",
+        page="native",
         source="docs/architecture.md",
         algorithms=("hmac-sha256", "ed25519"),
         signs_path=True,
@@ -111,14 +118,22 @@ class Native:
 
     def holds(self, presented: Presented, key: Key) -> bool:
         # The algorithm is the key's alone: nothing in the URL can turn a public key into a shared secret.
-        if key.algorithm == "hmac-sha256":
-            expected = hmac.digest(key.material, presented.message, hashlib.sha256)
-            return hmac.compare_digest(expected, presented.signature)
-        return key.algorithm == "ed25519" and ed25519_holds(key.material, presented.message, presented.signature)
+        return key.algorithm in self.capabilities.algorithms and holds(key, presented.message, presented.signature)
 
     def parts(self, presented: Presented) -> tuple[tuple[str, str], ...]:
         names = ("version", "method class", "audience", "path", "query")
         return tuple(zip(names, presented.message.decode().split("\n"), strict=True))
+
+    def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
+        refuse_unfillable(self.name, order, takes=frozenset({"not_before", "address"}))
+        return mint_native(
+            target,
+            audience=realm.audience,
+            key=key,
+            expires=order.expires,
+            not_before=order.not_before,
+            address=None if order.address is None else ip_network(order.address),
+        )
 
 
 def message(audience: str, path: str, pairs: tuple[Pair, ...]) -> bytes:
@@ -128,18 +143,31 @@ def message(audience: str, path: str, pairs: tuple[Pair, ...]) -> bytes:
     return f"{VERSION}\n{METHOD_CLASS}\n{audience}\n{path}\n{query}".encode()
 
 
-def ed25519_holds(public: bytes, signed: bytes, signature: bytes) -> bool:
-    """Whether this is the key's signature of these bytes (RFC 8032); any other length or encoding is not."""
-    try:
-        _public_key(public).verify(signature, signed)
-    except InvalidSignature:
-        return False
-    return True
+def mint_native(
+    target: Target,
+    *,
+    audience: str,
+    key: Key,
+    expires: int,
+    not_before: int | None = None,
+    address: Network | None = None,
+) -> str:
+    """A native URL of this path and these operations, whose escaping is made canonical.
 
-
-@lru_cache(maxsize=256)
-def _public_key(raw: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(raw)
+    The pairs come out sorted, so that the same picture always has the same URL. Raises ParameterInvalid where the target
+    is signed already, ConfigurationInvalid where the key cannot sign.
+    """
+    refuse_reserved(target, _RESERVED - {"th"})
+    facts = {"exp": str(expires), "kid": key.id}
+    if not_before is not None:
+        facts["nbf"] = str(not_before)
+    if address is not None:
+        single = address.num_addresses == 1
+        facts["ip"] = str(address.network_address if single else address)
+    pairs = [(pair.name, pair.value) for pair in target.pairs] + list(facts.items())
+    written = sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    signed = message(audience, target.path, tuple(Pair("", "", raw) for raw in written))
+    return f"{target.path}?{'&'.join(written)}&sig={base64url(sign(key, signed))}"
 
 
 def _signature(text: str) -> bytes:

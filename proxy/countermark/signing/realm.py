@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import SiteSettings
+from countermark.settings.option import Value, Written
 from countermark.signing.dialect import Realm
 from countermark.signing.table import DIALECTS
 
@@ -23,5 +26,23 @@ def realm_of(site: SiteSettings) -> Realm:
         site=site.name,
         audience=site.audience or site.name,
         dialects=site.accept,
-        options={"keycdn_ip": site.keycdn_ip},
+        options={name: _options(name, site.dialects.get(name, {})) for name in site.accept},
+        base_url=site.base_url.rstrip("/"),
+        sources=site.sources,
     )
+
+
+def defaults(dialect: str) -> dict[str, Value]:
+    """Every option of a dialect as it is where nothing is set."""
+    return {option.name: option.default for option in DIALECTS[dialect].options}
+
+
+def waivers(realm: Realm) -> frozenset[str]:
+    """The rules of core/target.py that some dialect of this realm cannot keep."""
+    return frozenset().union(*(DIALECTS[name].capabilities.waivers for name in realm.dialects))
+
+
+def _options(dialect: str, written: Mapping[str, Written]) -> dict[str, Value]:
+    """The settings were checked against the declared options when they were read."""
+    declared = {option.name: option for option in DIALECTS[dialect].options}
+    return defaults(dialect) | {name: declared[name].read(value) for name, value in written.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countermark.keys.keyfile import KeyUse
+from countermark.settings.option import Option
 from countermark.signing.dialect import Dialect
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
@@ -16,6 +17,16 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 KEY_USES: Mapping[str, KeyUse] = {
-    name: KeyUse(dialect.capabilities.algorithms, dialect.capabilities.key_ids) for name, dialect in DIALECTS.items()
+    name: KeyUse(
+        algorithms=dialect.capabilities.algorithms,
+        key_ids=dialect.capabilities.key_ids,
+        forms=dialect.capabilities.forms,
+        least_secret=dialect.capabilities.least_secret,
+        salted=dialect.capabilities.salted,
+    )
+    for name, dialect in DIALECTS.items()
 }
 """What the keyring file may hold, for `keys.keyfile.load`."""
+
+OPTIONS: Mapping[str, tuple[Option, ...]] = {name: dialect.options for name, dialect in DIALECTS.items()}
+"""What `sites[].dialects` may hold, for `settings.load`."""

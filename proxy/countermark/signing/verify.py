@@ -9,7 +9,7 @@ The steps, in the order in which they are taken; each fails closed:
     5  MAC        over all candidate keys, always all of them
     6  key        its state and dates
     7  time       not-before, expiry, longest life: told of authentic URLs only
-    8  address    the client's
+    8  client     its address and its country
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from msgspec import Struct
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
+    CountryMismatch,
     Expired,
     KeyInactive,
     LifetimeExceeded,
@@ -37,6 +38,8 @@ from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.table import DIALECTS
 
 _METHODS = frozenset({"GET", "HEAD"})
+_AHEAD = 60
+"""Seconds that an issuer's clock may be ahead of ours."""
 
 
 class Proof(Struct, frozen=True, kw_only=True):
@@ -54,7 +57,7 @@ def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: floa
 
     Raises what `prove` and `admit` raise.
     """
-    return admit(prove(request, realm, keyring), request.client, now)
+    return admit(prove(request, realm, keyring), request.client, now, country=request.country)
 
 
 def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
@@ -111,31 +114,42 @@ def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect) -> Non
             raise ParameterUnknown("The URL mixes the parameters of two signature dialects.", private=other)
 
 
-def admit(proof: Proof, client: Address, now: float) -> Claims:
+def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Claims:
     """Steps 6 to 8: whether authentic credentials count at `now` (unix seconds) and for this client.
 
-    Raises KeyInactive, NotYetValid, Expired, LifetimeExceeded or AddressMismatch, with the dialect that refused.
+    Raises KeyInactive, NotYetValid, Expired, LifetimeExceeded, AddressMismatch or CountryMismatch, with the dialect that
+    refused.
     """
     try:
-        _check_validity(proof.claims, proof.key, client, now)
+        _check_validity(proof.claims, proof.key, now)
+        _check_client(proof.claims, client, country)
     except CountermarkError as error:
         error.dialect = proof.claims.dialect
         raise
     return proof.claims
 
 
-def _check_validity(claims: Claims, key: Key, client: Address, now: float) -> None:
+def _check_validity(claims: Claims, key: Key, now: float) -> None:
     if not key.verifies(now):
         raise KeyInactive("The key that signed this URL is not in use.", private=f"key {key.id} is {key.state}")
     if claims.not_before is not None and now < claims.not_before:
         raise NotYetValid("The URL is not valid yet.")
-    if claims.expires is not None:
-        if now > claims.expires:
-            raise Expired("The URL has expired.")
-        if claims.expires - now > key.max_life:
-            raise LifetimeExceeded(f"The URL would live longer than its key may grant: {key.max_life} seconds.")
+    if claims.issued is not None and claims.issued > now + _AHEAD:
+        raise NotYetValid("The URL was issued in the future.")
+    if claims.expires is None:
+        return
+    if now > claims.expires or (claims.exclusive_expiry and now == claims.expires):
+        raise Expired("The URL has expired.")
+    if claims.expires - now > key.max_life:
+        raise LifetimeExceeded(f"The URL would live longer than its key may grant: {key.max_life} seconds.")
+
+
+def _check_client(claims: Claims, client: Address, country: str) -> None:
     if claims.address is not None and client not in claims.address:
         raise AddressMismatch("The URL is bound to another client address.", private=f"client is {client}")
+    # An unknown country is none of those that are named: a bound fact that cannot be checked does not open.
+    if claims.countries and country not in claims.countries:
+        raise CountryMismatch("The URL is bound to other countries.", private=f"country is {country or 'not known'}")
 
 
 def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
@@ -151,6 +165,14 @@ def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
         address=presented.address,
         preset=presented.preset,
         transform_hash=presented.transform_hash,
+        source=presented.source,
+        issued=presented.issued,
+        once=presented.once,
+        client_id=presented.client_id,
+        countries=presented.countries,
+        exclusive_expiry=presented.exclusive_expiry,
+        from_headers=presented.from_headers,
+        confidence=presented.confidence,
     )
 
 

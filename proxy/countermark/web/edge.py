@@ -24,7 +24,7 @@ from countermark.core.answer import Answer
 from countermark.core.errors import BodyNotAllowed, CountermarkError, Malformed, MethodNotAllowed, TargetMalformed
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
-from countermark.core.target import Target, parse_target
+from countermark.core.target import Target
 from countermark.ports import Telemetry
 from countermark.web import problems, wire
 from countermark.web.address import Resolve
@@ -33,10 +33,10 @@ from countermark.web.connection import MAX_LINE, BodyPresent, Connection, Header
 # nginx's number for a client that went before its answer; it is told to the log and metrics, never sent.
 CLIENT_GONE = 499
 
-_SHORT_TARGET = 512
 _HEALTH_PATHS = ("/healthz", "/readyz")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9.])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_COUNTRY = re.compile(r"[A-Z]{2}")
 _JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _OPTIONS = Answer(status=204, headers=(("Allow", problems.ALLOWED_METHODS), ("Cache-Control", "no-store")))
 
@@ -45,6 +45,10 @@ log = structlog.get_logger("countermark.web")
 
 class Door(Protocol):
     """The front door of the data plane."""
+
+    def read_target(self, host: str, raw: str) -> Target:
+        """The target of a request to this host, by the rules of its site. Raises TargetMalformed."""
+        ...
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Raises CountermarkError."""
@@ -68,18 +72,25 @@ class Edge:
     """Serves the messages of all connections of a worker. `ready` answers /readyz: reasons, none when ready."""
 
     def __init__(
-        self, door: Door, *, ready: Ready, telemetry: Telemetry, resolve: Resolve, denials: problems.Denials
+        self,
+        door: Door,
+        *,
+        ready: Ready,
+        telemetry: Telemetry,
+        resolve: Resolve,
+        denials: problems.Denials,
+        country_header: str = "",
     ) -> None:
         self._door = door
         self._ready = ready
         self._telemetry = telemetry
         self._resolve = resolve
         self._denials = denials
+        self._country_header = country_header.lower()
         self._dates = wire.Dates()
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._host = lru_cache(1024)(_host)
-        self._short_target = lru_cache(2048)(parse_target)
 
     async def serve(self, connection: Connection, incoming: Incoming) -> None:
         """Answer one message on its connection."""
@@ -158,16 +169,13 @@ class Edge:
         return EdgeRequest(
             id=event.id,
             method=message.method,
-            target=self._target(message.path),
+            target=self._door.read_target(host, message.path),
             host=host,
             client=client.address,
             headers=headers,
             received=event.received,
+            country=_country(headers.get(self._country_header, "")) if client.trusted else "",
         )
-
-    def _target(self, raw: str) -> Target:
-        """Short targets are remembered; long ones could fill the memory."""
-        return self._short_target(raw) if len(raw) <= _SHORT_TARGET else parse_target(raw)
 
     async def _send(
         self, connection: Connection, message: RawRequestMessage, answer: Answer, event: RequestEvent
@@ -239,7 +247,7 @@ class Edge:
     def _problem(self, error: CountermarkError, event: RequestEvent) -> Answer:
         event.reason = error.reason
         event.detail = f"{error.detail} ({error.private})" if error.private else error.detail
-        return problems.answer_error(error, instance=event.id, denials=self._denials)
+        return problems.answer_error(error, instance=event.id, denials=self._denials, path=event.path)
 
 
 def _internal(event: RequestEvent) -> Answer:
@@ -273,6 +281,11 @@ def _host(text: str) -> str:
     if host.startswith("["):
         return host[: host.index("]") + 1]
     return host.partition(":")[0]
+
+
+def _country(text: str) -> str:
+    code = text.upper()
+    return code if _COUNTRY.fullmatch(code) else ""
 
 
 def _printable(path: str) -> str:

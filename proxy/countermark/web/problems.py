@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,9 +58,13 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.NotYetValid: Problem(403, "Not valid yet"),
     errors.LifetimeExceeded: Problem(403, "Lifetime too long"),
     errors.AddressMismatch: Problem(403, "Bound to another address"),
+    errors.CountryMismatch: Problem(403, "Bound to other countries"),
+    errors.Revoked: Problem(403, "Revoked"),
+    errors.SourceRefused: Problem(403, "Source not allowed"),
     errors.TransformRefused: Problem(403, "Operations not allowed"),
     errors.Gone: Problem(410, "Gone"),
     errors.Expired: Problem(410, "Expired"),
+    errors.Used: Problem(410, "Used already"),
     errors.Missing: Problem(404, "Not found"),
     errors.SiteUnknown: Problem(404, "No such site"),
     errors.OriginalMissing: Problem(404, "No such picture"),
@@ -76,6 +81,7 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.Overloaded: Problem(503, "Overloaded"),
     errors.RenderCrashed: Problem(503, "Rendering failed"),
     errors.RenderDeadline: Problem(503, "Rendering took too long"),
+    errors.StoreUnavailable: Problem(503, "Store unavailable"),
     errors.ConfigurationInvalid: INTERNAL,
 }
 
@@ -88,6 +94,8 @@ _EXTRA: Mapping[type[CountermarkError], Callable[[Any], Fields]] = {
     errors.Unauthenticated: lambda error: (("WWW-Authenticate", 'Signature realm="countermark"'),),
     errors.Unavailable: lambda error: (("Retry-After", str(error.retry_after)),),
 }
+
+_PLACE = re.compile(r"\{(?:instance|detail)\}")
 
 _GUARDS: Fields = (
     ("Cache-Control", "no-store"),
@@ -104,8 +112,11 @@ def problem_for(error: CountermarkError) -> tuple[Problem, int]:
     return problem, problem.status
 
 
-def answer_error(error: CountermarkError, *, instance: str, denials: Denials) -> Answer:
-    """The answer to an error: a problem document, or the vendor's own words where its dialect has some."""
+def answer_error(error: CountermarkError, *, instance: str, denials: Denials, path: str = "") -> Answer:
+    """The answer to an error: a problem document, or the vendor's own words where its dialect has some.
+
+    `path` is the raw path, which some vendors repeat in their words.
+    """
     problem, status = problem_for(error)
     if problem is INTERNAL:
         return answer_internal(instance=instance)
@@ -114,7 +125,7 @@ def answer_error(error: CountermarkError, *, instance: str, denials: Denials) ->
         status = denial.status
     extra = _extra(error, status)
     if denial is not None and denial.content_type:
-        return _answer(status, error.reason, denial.content_type, denial.body.encode(), extra)
+        return _answer(status, error.reason, denial.content_type, _filled(denial.body, path, error.detail), extra)
     return _document(problem.title, status, error.detail, instance, error.reason, extra)
 
 
@@ -128,6 +139,12 @@ def answer_header_too_large(*, instance: str) -> Answer:
     """RFC 6585 §5: fields too large, one of them or all together."""
     detail = "The request's header fields are too many or too large."
     return _document("Header fields too large", 431, detail, instance, HEADER_TOO_LARGE, ())
+
+
+def _filled(body: str, path: str, detail: str) -> bytes:
+    """A vendor's words with {instance} and {detail} filled in, in one pass and escaped, so that no path adds words."""
+    texts = {"{instance}": path, "{detail}": detail}
+    return _PLACE.sub(lambda found: msgspec.json.encode(texts[found[0]]).decode()[1:-1], body).encode()
 
 
 def _extra(error: CountermarkError, status: int) -> Fields:

@@ -98,7 +98,14 @@ class _Service:
         self._drain_timeout = settings.server.drain_timeout
         self._guard = Guard(limits(settings.server), asyncio.get_running_loop().time)
         resolve = resolver(settings.server.trusted_proxies)
-        self._edge = Edge(door, ready=self._reasons, telemetry=telemetry, resolve=resolve, denials=denials)
+        self._edge = Edge(
+            door,
+            ready=self._reasons,
+            telemetry=telemetry,
+            resolve=resolve,
+            denials=denials,
+            country_header=settings.server.country_header,
+        )
         self._watch_connections()
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:

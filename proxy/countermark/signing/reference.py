@@ -1,0 +1,80 @@
+"""The page of all dialects, made of what they say of themselves.
+
+`python -m countermark.signing.reference markdown` prints it; `./dev docs` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+from countermark.signing.dialect import Dialect
+from countermark.signing.table import DIALECTS
+
+_HEAD = """\
+# Signature dialects
+
+Made from `proxy/countermark/signing/` by `./dev docs`. A site lists the dialects that it accepts (`sites[].accept`) and
+sets their options under `sites[].dialects.NAME`; a request never chooses beyond them.
+
+A cell says what the signature covers, or what the URL can be bound to. Statuses are the vendor's own where it has some.
+An option that weakens a dialect has a name that starts with `unsafe_`.
+"""
+
+_FACTS = {
+    "path": "signs_path",
+    "query": "signs_query",
+    "host": "signs_host",
+    "method": "signs_method",
+    "expiry": "expiry",
+    "address": "address",
+    "prefix": "prefix",
+    "key id": "key_ids",
+}
+
+
+def markdown() -> str:
+    """The page: what each covers, what its keys are, its options, its answers."""
+    return "\n".join([_HEAD, *_table(), "", *(line for dialect in DIALECTS.values() for line in _section(dialect))])
+
+
+def _table() -> Iterator[str]:
+    yield f"| dialect | {' | '.join(_FACTS)} | algorithms |"
+    yield "|---" * (len(_FACTS) + 2) + "|"
+    for name, dialect in DIALECTS.items():
+        facts = dialect.capabilities
+        cells = ["yes" if getattr(facts, fact) else "no" for fact in _FACTS.values()]
+        yield f"| [`{name}`](dialects/{facts.page}.md) | {' | '.join(cells)} | {', '.join(facts.algorithms)} |"
+
+
+def _section(dialect: Dialect) -> Iterator[str]:
+    facts = dialect.capabilities
+    yield f"## `{dialect.name}`"
+    yield ""
+    yield f"{facts.title}. Source: {facts.source}."
+    yield ""
+    # What a key pair has instead of a secret is the same for all of them: keys/keyfile.py.
+    yield (
+        f"Keys: {', '.join(facts.algorithms)}; a shared secret as {' or '.join(f'`{form}`' for form in facts.forms)}"
+        + (f", {facts.least_secret} bytes at least{', with `salt_hex`' if facts.salted else ''}.")
+    )
+    yield ""
+    if facts.waivers:
+        yield f"Target rules that it cannot keep: {', '.join(sorted(facts.waivers))}."
+        yield ""
+    if dialect.denials:
+        yield f"Says no with: {', '.join(f'{reason} {said.status}' for reason, said in dialect.denials.items())}."
+        yield ""
+    if dialect.options:
+        yield "| option | value | default | meaning |"
+        yield "|---|---|---|---|"
+        for option in dialect.options:
+            default = json.dumps(option.default).strip('"') or "empty"
+            expected = option.expected.replace("|", "\\|")
+            yield f"| `{option.name}` | {expected} | `{default}` | {option.sentence} |"
+        yield ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write({"markdown": markdown}[sys.argv[1]]())
