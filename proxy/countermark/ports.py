@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from msgspec import Struct
 
@@ -28,6 +28,10 @@ class OriginBody(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes in order. Raises OriginError if they stop early, PictureTooLarge beyond the origin's byte cap."""
+        ...
+
+    async def pour(self, parcel: Parcel) -> None:
+        """All bytes into a parcel, by the shortest way. Raises as `chunks` and as the parcel does."""
         ...
 
 
@@ -104,6 +108,10 @@ class Parcel(Protocol):
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises PictureTooLarge beyond the limit, Overloaded when all parcels together hold too much."""
+        ...
+
+    def inlet(self, size: int) -> BinaryIO:
+        """Room for `size` more bytes: a file by which any thread appends them, and closes it. Raises as `write`."""
         ...
 
     def head(self, length: int) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from msgspec.structs import replace
 
 from countermark.backends.origins.table import open_origin
 from countermark.core.errors import OriginalMissing, PictureTooLarge
 from countermark.ports import ByteRange, Origin
+from countermark.render.parcel import Budget, MemoryParcel
 from tests.backends.stores import Store
 from tests.backends.waiting import descriptors, eventually, resident
 
@@ -26,6 +29,21 @@ async def test_an_object_is_read_whole(store: Store, origin: Origin) -> None:
     async with origin.open("album/cat.jpg") as body:
         assert body.facts.size == len(content)
         assert b"".join([chunk async for chunk in body.chunks()]) == content
+
+
+@pytest.mark.parametrize("size", [0, 1, 60_000, 2**17, 3_000_001])
+async def test_an_object_is_poured_whole(store: Store, origin: Origin, size: int) -> None:
+    """What arrives in a parcel is what the origin has, whichever way it took."""
+    sent = os.urandom(size)
+    store.put("a.jpg", sent)
+    parcel = MemoryParcel(Budget(10**7), 10**7)
+    try:
+        async with origin.open("a.jpg") as body:
+            await body.pour(parcel)
+        assert parcel.head(size + 1) == sent
+        assert parcel.size == size
+    finally:
+        parcel.close()
 
 
 async def test_stat_says_what_open_says(store: Store, origin: Origin) -> None:

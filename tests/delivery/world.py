@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from secrets import token_hex
+from typing import BinaryIO
 
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
@@ -75,6 +76,10 @@ class MemoryBody:
         self.facts = facts
         self._body = body
 
+    async def pour(self, parcel: Parcel) -> None:
+        async for chunk in self.chunks():
+            parcel.write(chunk)
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         for at in range(0, len(self._body), 100):
             yield self._body[at : at + 100]
@@ -93,6 +98,9 @@ class MemoryParcel:
         self._data.write(chunk)
         if self.size > self._limit:
             raise PictureTooLarge("Too large.")
+
+    def inlet(self, size: int) -> BinaryIO:
+        raise AssertionError(size)
 
     def head(self, length: int) -> bytes:
         return self._data.getvalue()[:length]

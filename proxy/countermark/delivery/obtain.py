@@ -32,7 +32,7 @@ from countermark.delivery.conditions import not_modified, wanted_range
 from countermark.imaging.operations import Recipe
 from countermark.imaging.plan import Plan
 from countermark.imaging.sniff import SNIFF_BYTES, sniff
-from countermark.ports import ByteRange, ColdCache, Flight, Flights, HotCache, Origin, Renderer
+from countermark.ports import ByteRange, ColdCache, Flight, Flights, HotCache, Origin, Parcel, Renderer
 
 _FLIGHT_ATTEMPTS = 3
 
@@ -176,8 +176,9 @@ class Obtain:
 
     async def _lead(self, flight: Flight, plan: Plan, headers: Mapping[str, str], event: RequestEvent) -> Obtained:
         try:
-            # Between the first look and the start of this flight another one may have landed.
-            kept = await self._kept(plan, event)
+            # Between the first look and the start of this flight another one may have landed in this process; one that
+            # landed in a sibling would have been found lingering.
+            kept = self._hot.get(plan.key)
             if kept is not None and not self._fresh(kept):
                 kept = await self._confirm(kept, plan, event)
             if kept is not None:
@@ -240,7 +241,7 @@ class Obtain:
         event.origin = plan.origin
         parcel = self._renderer.parcel(limit=source.max_bytes)
         try:
-            facts = await self._fetch(source, plan, parcel.write, event)
+            facts = await self._fetch(source, plan, parcel, event)
             if parcel.size == 0:
                 raise PictureBroken("The original is empty.")
             if sniff(parcel.head(SNIFF_BYTES)) is None:
@@ -265,16 +266,13 @@ class Obtain:
             height=rendered.height,
         )
 
-    async def _fetch(
-        self, source: Source, plan: Plan, take: Callable[[bytes], None], event: RequestEvent
-    ) -> OriginFacts:
+    async def _fetch(self, source: Source, plan: Plan, parcel: Parcel, event: RequestEvent) -> OriginFacts:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(source.total_timeout), source.origin.open(plan.object_key) as body:
                 if body.facts.size is not None and body.facts.size > source.max_bytes:
                     raise PictureTooLarge(f"The original has {body.facts.size} bytes; {source.max_bytes} are allowed.")
-                async for chunk in body.chunks():
-                    take(chunk)
+                await body.pour(parcel)
                 return body.facts
         except TimeoutError:
             raise OriginTimeout("The origin took too long to send the original.") from None

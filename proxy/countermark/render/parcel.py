@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from typing import BinaryIO
 
 from countermark.core.errors import Overloaded, PictureTooLarge
 
@@ -48,14 +49,27 @@ class MemoryParcel:
 
     def write(self, chunk: bytes) -> None:
         """Append. Raises PictureTooLarge beyond the limit, Overloaded when all parcels together hold too much."""
-        descriptor, size = self._open_descriptor(), len(chunk)
+        descriptor = self._open_descriptor()
+        self._take(len(chunk))
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+    def inlet(self, size: int) -> BinaryIO:
+        """Room for `size` more bytes: a file by which any thread appends them, and closes it. Raises as `write`.
+
+        It has a descriptor of its own: one that were closed with the parcel could be another file's by the time at
+        which an abandoned thread writes to it.
+        """
+        descriptor = self._open_descriptor()
+        self._take(size)
+        return open(os.dup(descriptor), "wb", buffering=0)
+
+    def _take(self, size: int) -> None:
         if self._size + size > self._limit:
             raise PictureTooLarge(f"The original is larger than {self._limit} bytes.")
         self._budget.take(size)
         self._size += size
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(descriptor, view) :]
 
     def head(self, length: int) -> bytes:
         """The first bytes, fewer where there are fewer."""

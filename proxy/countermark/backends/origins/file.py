@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from countermark.backends.origins.beneath import open_beneath
@@ -26,11 +26,13 @@ from countermark.core.errors import (
     PictureTooLarge,
 )
 from countermark.core.picture import OriginFacts
-from countermark.ports import ByteRange, OriginBody
+from countermark.ports import ByteRange, OriginBody, Parcel
 from countermark.settings.model import OriginSettings
 
 T = TypeVar("T")
 
+# Bytes of the first read, which comes with the opening: a small original needs no second visit.
+FIRST = 2**17
 CHUNK = 2**20
 THREADS = 4
 
@@ -109,6 +111,12 @@ class _FileBody:
         while not self._file.finished:
             yield await self._visit(self._file.read)
 
+    async def pour(self, parcel: Parcel) -> None:
+        parcel.write(self._file.head)
+        if not self._file.finished:
+            inlet = parcel.inlet(self._file.remaining)
+            await self._visit(lambda: self._file.pour(inlet))
+
 
 class _File:
     """An open file, its facts and its first bytes, all from one visit to a thread.
@@ -130,7 +138,7 @@ class _File:
             if self.finished:
                 self.close()
             else:
-                self.head = self.read()
+                self.head = self.read(FIRST)
         except BaseException:
             self.close()
             raise
@@ -139,18 +147,33 @@ class _File:
     def finished(self) -> bool:
         return self._position >= self._end
 
-    def read(self) -> bytes:
+    @property
+    def remaining(self) -> int:
+        return self._end - self._position
+
+    def read(self, size: int = CHUNK) -> bytes:
         """The next chunk. Raises OriginUnreachable where the file became shorter or was written to meanwhile."""
         with self._lock:
-            chunk = os.pread(self._descriptor, min(CHUNK, self._end - self._position), self._position)
-            if not chunk:
-                raise OriginUnreachable("The original became shorter while it was read.")
-            self._position += len(chunk)
-            if self.finished and _changed(self._status, os.fstat(self._descriptor)):
-                raise OriginUnreachable("The original was changed while it was read.")
+            chunk = os.pread(self._descriptor, min(size, self.remaining), self._position)
+            self._advance(len(chunk))
         if self.finished:
             self.close()
         return chunk
+
+    def pour(self, inlet: BinaryIO) -> bytes:
+        """All that remains, copied within the kernel; returns nothing. Raises as `read`."""
+        with self._lock, inlet:
+            while not self.finished:
+                self._advance(os.sendfile(inlet.fileno(), self._descriptor, self._position, self.remaining))
+        self.close()
+        return b""
+
+    def _advance(self, count: int) -> None:
+        if not count:
+            raise OriginUnreachable("The original became shorter while it was read.")
+        self._position += count
+        if self.finished and _changed(self._status, os.fstat(self._descriptor)):
+            raise OriginUnreachable("The original was changed while it was read.")
 
     def close(self) -> None:
         with self._lock:

@@ -34,7 +34,7 @@ from countermark.core.errors import (
     PictureTooLarge,
 )
 from countermark.core.picture import OriginFacts
-from countermark.ports import ByteRange, OriginBody
+from countermark.ports import ByteRange, OriginBody, Parcel
 from countermark.settings.model import OriginSettings
 
 BUFFER = 2**18
@@ -149,6 +149,10 @@ class _HttpBody:
     @property
     def facts(self) -> OriginFacts:
         return self._facts
+
+    async def pour(self, parcel: Parcel) -> None:
+        async for chunk in self.chunks():
+            parcel.write(chunk)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         first = self._part.skip

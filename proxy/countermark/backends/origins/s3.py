@@ -24,7 +24,7 @@ from countermark.core.errors import (
     PictureTooLarge,
 )
 from countermark.core.picture import OriginFacts
-from countermark.ports import ByteRange, OriginBody
+from countermark.ports import ByteRange, OriginBody, Parcel
 from countermark.settings.model import OriginSettings
 
 T = TypeVar("T")
@@ -105,6 +105,10 @@ class _S3Body:
     @property
     def facts(self) -> OriginFacts:
         return self._facts
+
+    async def pour(self, parcel: Parcel) -> None:
+        async for chunk in self.chunks():
+            parcel.write(chunk)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         left = self._length
