@@ -24,7 +24,7 @@ from benchmarks.load import Address
 SOURCES = 20
 PACE = 0.5
 RAMP = 2.0
-RETURN = 1.0
+RETURN = 10.0
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ def measure(setting: Setting) -> Result:
         "the slow clients' process is nice, so that it does not delay the good clients on their own core",
         f"one worker, pinned to core {server}; good and slow clients on core {client}",
         f"good: {RATE:g} requests a second for a cached 200 px picture, each on a new connection from one address",
-        f"slow: they have {attack.SOURCES} other addresses and come back when they are thrown out",
+        f"slow: they have {attack.SOURCES} other addresses and come back {attack.RETURN:g} s after they are thrown out",
     ]
     folder = setting.place("gateway")
     with gateway.start(

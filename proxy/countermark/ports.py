@@ -136,7 +136,7 @@ class Renderer(Protocol):
     """Decodes, transforms and encodes, behind the wall."""
 
     def parcel(self, *, limit: int) -> Parcel:
-        """A new, empty parcel that takes at most `limit` bytes."""
+        """A new, empty parcel that takes at most `limit` bytes. Raises Overloaded when its render would wait too long."""
         ...
 
     async def render(self, original: Parcel, recipe: Recipe) -> Rendered:

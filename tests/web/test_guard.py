@@ -112,7 +112,7 @@ def test_an_idle_connection_makes_room_before_a_newcomer_is_refused(guard: Guard
         guard.busy(connection)
     guard.idle(second)
     assert admitted(guard, "192.0.2.4").fate == ""
-    assert (first.fate, second.fate, third.fate) == ("", "cut", "")
+    assert (first.fate, second.fate, third.fate) == ("", "closed", "")
 
 
 def test_one_peer_cannot_hold_more_than_its_share_of_unfinished_connections(guard: Guard) -> None:
@@ -142,7 +142,7 @@ def test_a_client_that_takes_nothing_is_cut_and_one_that_takes_something_is_not(
 
 
 def test_auto_leaves_descriptors_for_the_rest_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two for each connection, its own and that of the origin behind it, and a reserve."""
+    """Three for each connection: its own, that of the origin behind it, one for those that close; and a reserve."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
-    assert limits(ServerSettings()).connections == (1024 - RESERVED_DESCRIPTORS) // 2
+    assert limits(ServerSettings()).connections == (1024 - RESERVED_DESCRIPTORS) // 3
     assert limits(ServerSettings(max_connections=10)).connections == 10

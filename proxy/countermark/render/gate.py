@@ -16,7 +16,7 @@ from countermark.core.picture import Format
 from countermark.imaging.geometry import Course
 from countermark.imaging.operations import Recipe, Region
 from countermark.imaging.output import ANIMATED, LARGEST_SIDE
-from countermark.render.scans import samples_per_pixel
+from countermark.render.scans import count_scans, samples_per_pixel
 from countermark.render.source import Bytes
 
 _ROWS = 512
@@ -42,6 +42,9 @@ _OPEN_CLASSES = (
     "VipsForeignSaveHeifBuffer",
     "VipsForeignSaveCgifBuffer",
 )
+
+# Each scan of a progressive JPEG is a walk over all its coefficients. Encoders write about ten.
+MOST_SCANS = 100
 
 # Higher than any honest animation's joined frames (500 frames of 16,000 rows), lower than a header can claim.
 _MAX_COORD = 8_000_000
@@ -70,7 +73,7 @@ class Header(Struct, frozen=True, kw_only=True):
 
     width and height are of one stored frame, before orientation. `depth` is bytes a sample. `whole` is true where
     the decoder must hold the entire picture: progressive or multi-scan JPEG, interlaced PNG. `samples` is the number
-    of samples that a JPEG stores for each pixel.
+    of samples that a JPEG stores for each pixel, `scans` that of its scans.
     """
 
     format: Format
@@ -83,6 +86,7 @@ class Header(Struct, frozen=True, kw_only=True):
     whole: bool
     orientation: int
     samples: float = 0.0
+    scans: int = 1
 
 
 def read_header(picture: pyvips.Image, format: Format, data: Bytes) -> Header:
@@ -99,6 +103,7 @@ def read_header(picture: pyvips.Image, format: Format, data: Bytes) -> Header:
         whole=whole,
         orientation=picture.get("orientation") if picture.get_typeof("orientation") else 1,
         samples=samples_per_pixel(data) if whole and format == "jpeg" else 0.0,
+        scans=count_scans(data, MOST_SCANS) if whole and format == "jpeg" else 1,
     )
 
 
@@ -146,6 +151,7 @@ def admit(header: Header, recipe: Recipe, course: Course, target: Format) -> Non
     limits = recipe.limits
     _refuse("The original has", header.width * header.height, limits.pixels, "pixels")
     _refuse("The original's longer side has", max(header.width, header.height), limits.side, "pixels")
+    _refuse("The original has", header.scans, MOST_SCANS, "scans")
     _refuse("The original has", frames_made(header, recipe, target), limits.frames, "frames")
     result_side = max(course.layout.result)
     _refuse("The result's longer side would have", result_side, limits.output_side, "pixels")

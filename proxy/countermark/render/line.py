@@ -43,11 +43,15 @@ class Line(Generic[Waiter]):
 
     def join(self, waiter: Waiter, now: float) -> None:
         """Stand at the end. Raises Overloaded when the wait would be too long."""
+        self.check(now)
         if not self._joined:
             self._crowded_since = self._moved_at = now
-        elif len(self) >= self._spare and self._wait(now) > self._patience(now):
-            raise shed(self._wait(now))
         self._joined[waiter] = now
+
+    def check(self, now: float) -> None:
+        """Raises Overloaded when whoever joined now would wait too long."""
+        if len(self) >= max(1, self._spare) and self._wait(now) > self._patience(now):
+            raise shed(self._wait(now))
 
     def first(self) -> Waiter | None:
         """The head, who stays in line; None when it is empty."""

@@ -137,7 +137,9 @@ class RenderPool:
         )
 
     def parcel(self, *, limit: int) -> MemoryParcel:
-        """A new, empty parcel that takes at most `limit` bytes."""
+        """A new, empty parcel that takes at most `limit` bytes. Raises Overloaded when its render would wait too long:
+        then fetching the original would be in vain."""
+        self._check_line()
         return MemoryParcel(self._budget, limit)
 
     async def render(self, original: Parcel, recipe: Recipe) -> Rendered:
@@ -152,11 +154,8 @@ class RenderPool:
         if not original.size:
             raise PictureBroken("The original is empty.")
         ticket = Ticket(self._loop, recipe, original.seal(), original.size)
-        try:
-            self._line.join(ticket, ticket.joined)
-        except Overloaded:
-            self._counts.shed += 1
-            raise
+        self._check_line()
+        self._line.join(ticket, ticket.joined)
         self._dispatch()
         try:
             return await ticket.outcome
@@ -182,6 +181,13 @@ class RenderPool:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._nursery.close()
+
+    def _check_line(self) -> None:
+        try:
+            self._line.check(self._loop.time())
+        except Overloaded:
+            self._counts.shed += 1
+            raise
 
     def _dispatch(self) -> None:
         while self._idle and (ticket := self._line.first()):

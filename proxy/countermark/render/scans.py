@@ -1,4 +1,4 @@
-"""How many samples a JPEG stores for each pixel, from its frame header (ITU-T T.81 §B.2.2)."""
+"""What a JPEG's markers say of the work in it (ITU-T T.81 Annex B): samples for each pixel, and scans."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from countermark.render.source import Bytes
 _MOST_SEGMENTS = 4096
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _FULL = 4.0
+_SCAN = b"\xff\xda"
 
 
 def samples_per_pixel(data: Bytes) -> float:
@@ -27,6 +28,14 @@ def samples_per_pixel(data: Bytes) -> float:
             return _frame_samples(bytes(data[at + 4 : at + 22]))
         at += 2 + int.from_bytes(head[2:4], "big")
     return _FULL
+
+
+def count_scans(data: Bytes, most: int) -> int:
+    """How many scans there are, at the most `most` + 1. Within a scan the marker cannot occur (§B.1.1.5)."""
+    text, at, found = bytes(data), 0, 0
+    while found <= most and (at := text.find(_SCAN, at) + 1):
+        found += 1
+    return found
 
 
 def _frame_samples(frame: bytes) -> float:

@@ -45,7 +45,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = ""
     max_connections: Annotated[
         Annotated[int, Meta(ge=1)] | Literal["auto"],
-        Meta(description="Open connections a worker. auto: half of its file descriptors."),
+        Meta(description="Open connections a worker. auto: a third of its file descriptors."),
     ] = "auto"
     max_connections_per_peer: Annotated[
         int, Meta(ge=1, description="Connections of one peer address that have not sent a whole request yet.")

@@ -14,7 +14,7 @@ from countermark.web.guard import Guard
 
 # Connections taken in one turn of the event loop; between two turns the cut ones give their descriptors back.
 BATCH = 16
-PAUSE = 0.05
+PAUSE = 0.005
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -31,6 +31,8 @@ class Acceptor:
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._complained = float("-inf")
         listener.setblocking(False)
 
     def start(self) -> None:
@@ -39,6 +41,7 @@ class Acceptor:
 
     async def stop(self) -> None:
         """Take what already waits, then accept no more. When it returns, all that was taken is known to the guard."""
+        self._stopped = True
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener.fileno())
@@ -48,6 +51,10 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(BATCH):
+            # A newcomer whom we have no room for waits in the kernel's queue for a moment: better than a reset.
+            if not self._stopped and not self._guard.has_room(len(self._tasks)):
+                self._rest()
+                return
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -55,7 +62,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                log.warning("out of descriptors", error=error.strerror, connections=len(self._guard))
+                self._complain(error)
                 self._guard.make_room()
                 self._rest()
                 return
@@ -73,7 +80,15 @@ class Acceptor:
     def _protocol(self) -> Connection:
         return Connection(self._guard, self._service, self._loop)
 
+    def _complain(self, error: OSError) -> None:
+        """Once a second at most: an attack must not fill the log as well."""
+        now = self._loop.time()
+        if now - self._complained >= 1.0:
+            self._complained = now
+            log.warning("out of descriptors", error=error.strerror, connections=len(self._guard))
+
     def _rest(self) -> None:
         """The listening socket stays readable while there are no descriptors: without a pause this would spin."""
-        if self._loop.remove_reader(self._listener.fileno()):
+        self._loop.remove_reader(self._listener.fileno())
+        if not self._stopped:
             self._pause = self._loop.call_later(PAUSE, self.start)

@@ -24,6 +24,9 @@ from countermark.settings.model import ServerSettings
 # Descriptors that belong to no connection: idle origin connections, render children, cache files, the log, the loop.
 RESERVED_DESCRIPTORS = 64
 
+# Seconds within which a good client's request is whole, also over a slow line: whoever is younger is cut last.
+PATIENCE = 1.0
+
 Cause = Literal["header_timeout", "keepalive_timeout", "write_timeout", "full", "peer_full"]
 
 
@@ -38,7 +41,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 def limits(server: ServerSettings) -> Limits:
-    """The limits of one worker. `auto` counts two descriptors a connection, its own and that of the origin behind it."""
+    """The limits of one worker. `auto` counts three descriptors a connection: its own, that of the origin behind it, and
+    one for those that were cut and are not closed yet."""
     return Limits(
         header_timeout=server.header_timeout,
         keepalive_timeout=server.keepalive_timeout,
@@ -50,7 +54,7 @@ def limits(server: ServerSettings) -> Limits:
 
 def _affordable() -> int:
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(16, (descriptors - RESERVED_DESCRIPTORS) // 2)
+    return max(16, (descriptors - RESERVED_DESCRIPTORS) // 3)
 
 
 class Guarded(Protocol):
@@ -116,14 +120,31 @@ class Guard:
         self.reading(connection)
         return True
 
+    def has_room(self, coming: int) -> bool:
+        """Whether there is or could be made room for one more beside those that are `coming`."""
+        return len(self._open) + coming < self._limits.connections or self.make_room()
+
     def make_room(self) -> bool:
-        """Cut the connection that has kept us waiting longest. A good client's request is whole at once, and it takes
-        its answer, so it stays."""
-        victim = next(iter(self._reading), None) or next(iter(self._idle), None) or next(iter(self._stalled), None)
-        if victim is None:
+        """End a connection that keeps us waiting. A good client's request is whole at once, and it takes its answer, so
+        it stays; an idle one is closed in order, because its last answer may still be on its way."""
+        stalled = next(iter(self._stalled), None)
+        unfinished = next(iter(self._reading), None)
+        if unfinished is not None and not self._fresh(self._reading[unfinished], self._limits.header_timeout):
+            self._end(unfinished, "full")
+        elif stalled is not None and not self._fresh(self._stalled[stalled][0], self._limits.write_timeout):
+            self._end(stalled, "full")
+        elif self._idle:
+            self.ended["full"] += 1
+            self.close_idle(next(iter(self._idle)))
+        elif victim := stalled or unfinished:
+            self._end(victim, "full")
+        else:
             return False
-        self._end(victim, "full")
         return True
+
+    def _fresh(self, deadline: float, timeout: float) -> bool:
+        """Whether it has been waited for less than PATIENCE."""
+        return self._clock() - (deadline - timeout) < PATIENCE
 
     def reading(self, connection: Guarded) -> None:
         """The first byte of a header came, or the connection is new."""

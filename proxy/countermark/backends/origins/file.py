@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 # Bytes of the first read, which comes with the opening: a small original needs no second visit.
 FIRST = 2**17
-CHUNK = 2**20
+CHUNK = 2**18
 THREADS = 4
 
 _WHOLE = ByteRange(0, 2**63 - 1)
