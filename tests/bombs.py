@@ -69,6 +69,12 @@ def claim_avif_size(avif: bytes, width: int, height: int) -> bytes:
     return avif[:at] + struct.pack(">II", width, height) + avif[at + 8 :]
 
 
+def many_scans(jpeg: bytes, count: int) -> bytes:
+    """A real progressive JPEG with its last scan written so many times over."""
+    last = jpeg.rindex(b"\xff\xda")
+    return jpeg[:last] + jpeg[last:-2] * count + jpeg[-2:]
+
+
 def bombs() -> Iterator[tuple[str, Callable[[], bytes]]]:
     """All of them by name, each to be refused from its header."""
     yield "progressive-jpeg-65500", lambda: jpeg_header_bomb(65_500, 65_500, progressive=True)

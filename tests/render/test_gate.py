@@ -15,7 +15,7 @@ from countermark.imaging.output import output_format
 from countermark.render.engine import Engine
 from countermark.render.gate import Header, predict
 from countermark.render.scans import samples_per_pixel
-from tests.bombs import bombs, claim_avif_size, jpeg_header_bomb, png_bomb
+from tests.bombs import bombs, claim_avif_size, jpeg_header_bomb, many_scans, png_bomb
 from tests.pictures import animation, encoded, photo, pixels, recipe
 
 MEGA = 2**20
@@ -27,6 +27,14 @@ def test_a_bomb_is_refused_from_its_header(engine: Engine, build: Callable[[], b
     """With the figure that was too high in the sentence."""
     with pytest.raises(PictureTooLarge, match="at most"):
         engine.render(build(), recipe("w=800"))
+
+
+def test_a_jpeg_of_endless_scans_is_refused_from_its_markers(engine: Engine) -> None:
+    """Each scan is a walk over all coefficients; an honest progressive JPEG with its ten or so passes."""
+    honest = pixels(photo("chelsea")).jpegsave_buffer(interlace=True)
+    assert engine.render(honest, recipe("w=100")).width == 100
+    with pytest.raises(PictureTooLarge, match="scans; at most"):
+        engine.render(many_scans(honest, 3_000), recipe("w=100"))
 
 
 def test_an_avif_that_claims_a_huge_size_is_refused(engine: Engine) -> None:
