@@ -34,6 +34,7 @@ from countermark.core.errors import (
 from countermark.core.request import EdgeRequest
 from countermark.core.target import decode_path, parse_target
 from countermark.keys.keyring import Keyring
+from countermark.signing.cloudfront import canned_policy, read_text
 from countermark.signing.dialect import Realm
 from countermark.signing.realm import defaults, waivers
 from countermark.signing.table import DIALECTS
@@ -75,7 +76,12 @@ def check_file(path: Path) -> Outcome:
             outcome.skipped[dialect] += 1
             continue
         now = vector.get("now", document["default_now"])
-        fault = _check_hygiene(vector) if dialect == "hygiene" else _check_signature(vector, keys, now)
+        if dialect == "hygiene":
+            fault = _check_hygiene(vector)
+        elif vector["expect"] == "policy-bytes":
+            fault = _check_policy(vector)
+        else:
+            fault = _check_signature(vector, keys, now)
         if fault:
             outcome.failures.append(f"{vector['id']}: {fault}")
         else:
@@ -98,6 +104,16 @@ def _check_hygiene(vector: dict[str, Any]) -> str:
     if vector["expect"] == "reject":
         return "accepted"
     return "" if decode_path(target.path) == unquote(target.path)[1:] else "not kept literally"
+
+
+def _check_policy(vector: dict[str, Any]) -> str:
+    """CloudFront's policies as other clients write them."""
+    signed = vector["string_to_sign"].encode()
+    if "policy_param" in vector:
+        return "" if read_text("Policy", vector["policy_param"]) == signed else "decoded otherwise"
+    statement = json.loads(signed)["Statement"][0]
+    expires = statement["Condition"]["DateLessThan"]["AWS:EpochTime"]
+    return "" if canned_policy(statement["Resource"], expires) == signed else "written otherwise"
 
 
 def _check_signature(vector: dict[str, Any], document_keys: dict[str, Any], now: float) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
+from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
 from countermark.signing.dialect import Dialect
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "cloudfront": CloudFront(),
+    "cloudfront_cookie": CloudFrontCookie(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
 }
