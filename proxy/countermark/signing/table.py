@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
+from countermark.signing.akamai import AkamaiEdgeAuth
 from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
 from countermark.signing.dialect import Dialect
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
@@ -13,6 +14,7 @@ from countermark.signing.native import Native
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "akamai_edgeauth": AkamaiEdgeAuth(),
     "cloudfront": CloudFront(),
     "cloudfront_cookie": CloudFrontCookie(),
     "keycdn_image": KeyCDNImage(),
