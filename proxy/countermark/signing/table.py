@@ -9,6 +9,7 @@ from countermark.settings.option import Option
 from countermark.signing.akamai import AkamaiEdgeAuth
 from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
 from countermark.signing.dialect import Dialect
+from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDNToken
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 
@@ -17,6 +18,9 @@ DIALECTS: Mapping[str, Dialect] = {
     "akamai_edgeauth": AkamaiEdgeAuth(),
     "cloudfront": CloudFront(),
     "cloudfront_cookie": CloudFrontCookie(),
+    "gcp_media_cdn": MediaCDN(),
+    "gcp_media_cdn_cookie": MediaCDNCookie(),
+    "gcp_media_cdn_token": MediaCDNToken(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
 }
