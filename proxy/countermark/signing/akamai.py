@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote_plus, unquote
 
 from countermark.core.encoding import read_hex
 from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TargetMalformed
@@ -34,11 +34,11 @@ from countermark.signing.expiry import read_delimited
 from countermark.signing.fields import read_fields
 from countermark.signing.glob import covers
 from countermark.signing.primitives import holds, sign
+from countermark.signing.spelling import decoded_path
 from countermark.signing.tail import joined
 
 _NAMES = ("__token__", "hdnts", "hdnea", "hdntl", "__gda__")
 _FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
-_SUB_DELIMITERS = "/~!$&'()*+,;=:@"
 _LENGTHS = (16, 20, 32)
 
 
@@ -215,10 +215,10 @@ def _lower(text: str) -> str:
 
 
 def _decoded(path: str) -> str:
-    decoded = unquote(path)
-    # Decoding joins what the URL keeps apart: /a%3Fw=9 would be signed as the path /a and its query, /%61 as /a.
-    if "?" in decoded or quote(decoded, safe=_SUB_DELIMITERS) != path:
-        raise TargetMalformed("Escape only what a path must have escaped, in upper case.", rule="path-spelling")
+    decoded = decoded_path(path)
+    # Decoding joins what the URL keeps apart: /a%3Fw=9 would be signed as the path /a and its query.
+    if "?" in decoded:
+        raise TargetMalformed("A path with '?' cannot be signed here.", rule="path-spelling")
     return decoded
 
 
