@@ -12,6 +12,7 @@ from countermark.signing.dialect import Dialect
 from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDNToken
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.rfc9421 import MessageSignature
 from countermark.signing.s3_sigv4 import S3SigV4
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -24,6 +25,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "gcp_media_cdn_token": MediaCDNToken(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
+    "rfc9421": MessageSignature(),
     "s3_sigv4": S3SigV4(),
 }
 
