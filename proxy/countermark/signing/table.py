@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
 from countermark.signing.akamai import AkamaiEdgeAuth
+from countermark.signing.azure_blob_sas import AzureBlobSAS
 from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
 from countermark.signing.dialect import Dialect
 from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDNToken
@@ -18,6 +19,7 @@ from countermark.signing.s3_sigv4 import S3SigV4
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
     "akamai_edgeauth": AkamaiEdgeAuth(),
+    "azure_blob_sas": AzureBlobSAS(),
     "cloudfront": CloudFront(),
     "cloudfront_cookie": CloudFrontCookie(),
     "gcp_media_cdn": MediaCDN(),
