@@ -31,7 +31,7 @@ from countermark.signing.dialect import (
     refuse_unfillable,
 )
 from countermark.signing.primitives import holds, sign
-from countermark.signing.spelling import decoded_path
+from countermark.signing.spelling import CANONICAL_QUERY, decoded_path
 from countermark.signing.tail import joined
 
 OLDEST, NEWEST = "2020-12-06", "2026-10-06"
@@ -64,7 +64,7 @@ _LINES = (
 _VERSION = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", re.ASCII)
 _PERMISSIONS = re.compile(r"r[a-z]{0,15}", re.ASCII)
 _IMAGE = re.compile(r"image/[a-z0-9.+-]{1,64}")
-_FORMATS = {10: "%Y-%m-%d", 17: "%Y-%m-%dT%H:%MZ", 20: "%Y-%m-%dT%H:%M:%SZ"}
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z)?", re.ASCII)
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _MAC_BYTES = 32
 
@@ -173,11 +173,10 @@ def _refuse_unreadable(values: Mapping[str, str]) -> None:
 
 
 def _hold_the_spelling(target: Target) -> None:
-    """Clients escape a SAS in one of two ways; of the endless others each would be another URL of the same signature."""
-    for pair in target.pairs:
-        spellings = {f"{pair.name}={quote(pair.value, safe=safe)}" for safe in ("", "/", ":", "/:")}
-        if pair.name in _READ and pair.raw not in spellings:
-            raise TargetMalformed("Escape in a SAS only what must be escaped, in upper case.", rule="query-spelling")
+    """Clients write / and : escaped or not; every other spelling would be one more URL of the same signature."""
+    written = "&".join([pair.raw for pair in target.pairs if pair.name in _READ])
+    if not CANONICAL_QUERY.fullmatch(written.replace("/", "%2F").replace(":", "%3A")):
+        raise TargetMalformed("Escape in a SAS only what must be escaped, in upper case.", rule="query-spelling")
 
 
 def _hold_the_protocol(values: Mapping[str, str], realm: Realm) -> None:
@@ -206,21 +205,23 @@ def _message(values: Mapping[str, str], path: str, account: str) -> bytes:
 
 def _time(name: str, text: str) -> int:
     try:
-        if text.isascii() and len(text) in _FORMATS:
-            return int(datetime.strptime(text, _FORMATS[len(text)]).replace(tzinfo=UTC).timestamp())
+        if _TIME.fullmatch(text):
+            return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
     except ValueError:
         pass
     raise ParameterInvalid(f"{name} must be a time such as 2026-11-22T06:30:00Z.")
 
 
 def _written(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime(_FORMATS[20])
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _ranges(text: str) -> tuple[IPv4Network, ...]:
     first, dash, last = text.partition("-")
     try:
-        return tuple(summarize_address_range(IPv4Address(first), IPv4Address(last if dash else first)))
+        if not dash:
+            return (IPv4Network(IPv4Address(first)),)
+        return tuple(summarize_address_range(IPv4Address(first), IPv4Address(last)))
     except ValueError:
         raise ParameterInvalid("sip must be an IPv4 address or a range of them.") from None
 

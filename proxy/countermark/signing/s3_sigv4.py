@@ -32,7 +32,7 @@ from countermark.signing.dialect import (
     refuse_unfillable,
 )
 from countermark.signing.primitives import same
-from countermark.signing.spelling import decoded_path
+from countermark.signing.spelling import CANONICAL_QUERY, decoded_path
 from countermark.signing.tail import joined
 from countermark.signing.viewer import viewer_host
 
@@ -163,7 +163,7 @@ def _credential(values: Mapping[str, str], region: str) -> tuple[str, str]:
 def _time(text: str) -> int:
     try:
         if _DATE.fullmatch(text):
-            return int(datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp())
+            return int(datetime.fromisoformat(text).timestamp())
     except ValueError:
         pass
     raise ParameterInvalid("X-Amz-Date must be a time such as 20261122T063000Z.")
@@ -185,12 +185,10 @@ def _signature(text: str) -> bytes:
 def _message(method: str, target: Target, date: str, scope: str, host: str) -> bytes:
     """Date, scope and the canonical request, whose parts are taken as they came and must be canonical."""
     decoded_path(target.path, safe="/~")
-    for pair in target.pairs:
-        if pair.raw != _spelled(pair.name, pair.value):
-            raise TargetMalformed(
-                "A presigned query escapes every byte but A-Z a-z 0-9 - . _ ~ as %XX in upper case.",
-                rule="query-spelling",
-            )
+    if not CANONICAL_QUERY.fullmatch("&".join([pair.raw for pair in target.pairs])):
+        raise TargetMalformed(
+            "A presigned query escapes every byte but A-Z a-z 0-9 - . _ ~ as %XX in upper case.", rule="query-spelling"
+        )
     signed = sorted(pair.raw.partition("=")[::2] for pair in target.pairs if pair.name != _SIGNATURE)
     query = "&".join([f"{name}={value}" for name, value in signed])
     return f"{date}\n{scope}\n{method}\n{target.path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD".encode()
