@@ -102,7 +102,7 @@ class AzureBlobSAS:
         address=True,
         prefix=False,
         key_ids=False,
-        forms=("base64_secret",),
+        forms=("base64_secret", "secret"),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:

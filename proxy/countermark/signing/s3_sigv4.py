@@ -92,7 +92,7 @@ class S3SigV4:
         address=False,
         prefix=False,
         key_ids=True,
-        forms=("text_secret",),
+        forms=("text_secret", "secret"),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
