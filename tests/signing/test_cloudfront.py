@@ -123,6 +123,8 @@ def test_a_network_is_held() -> None:
         policy_of(f"{BASE}/*", IpAddress={"AWS:SourceIp": "2001:db8::/32"}),
         policy_of(f"{BASE}/*", Referer={"AWS:Referer": "x"}),
         policy_of(f"{BASE}/*" + "x" * MAX_POLICY),
+        policy_of(f"{BASE}/\ud800*"),
+        policy_of(f"{BASE}/ *"),
         b"\xff" + policy_of(f"{BASE}/*"),
     ],
 )

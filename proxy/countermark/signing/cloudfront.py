@@ -12,6 +12,7 @@ The URL is the viewer's: scheme and host come from the site's `base_url`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
@@ -44,7 +45,7 @@ MAX_POLICY = 4096
 
 _NAMES = frozenset({"Expires", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"})
 _SHA256 = "SHA256"
-_SCHEMES = ("https://", "http://", "http*://")
+_RESOURCE = re.compile(r"(?:https?|http\*)://[!-~]+")
 _LATEST = 9_999_999_999
 _TO_BASE64 = str.maketrans("-_~", "+=/")
 _FROM_BASE64 = str.maketrans("+=/", "-_~")
@@ -318,7 +319,7 @@ def _members(value: Any, names: set[str]) -> dict[str, Any]:
 
 
 def _resource(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(_SCHEMES):
+    if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
         raise ParameterInvalid("The policy's Resource must be a URL that starts with http:// or https://.")
     return _quoted(value)
 

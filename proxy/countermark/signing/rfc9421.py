@@ -36,6 +36,7 @@ _VALUE = r'(?:[0-9]{1,10}|"[ !#-\[\]-~]{0,128}")'
 _INPUT = re.compile(rf"({_LABEL})=(\(({_NAME}(?: {_NAME})*)\)((?:;[a-z]{{1,16}}={_VALUE})+))")
 _SIGNATURE = re.compile(rf"({_LABEL})=:([A-Za-z0-9+/=]{{1,1024}}):")
 _PARAMETER = re.compile(r";([a-z]{1,16})=([^;\"]+|\"[^\"]*\")")
+_TEXT = re.compile(r"[\t -~]*")
 _PARAMETERS = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
 
 
@@ -153,8 +154,8 @@ def _component(name: str, request: EdgeRequest) -> str:
         target = request.target
         derived = {"@method": request.method, "@authority": request.host, "@path": target.path}
         value = {**derived, "@query": f"?{target.query or ''}"}.get(name)
-    # A line break in a value would write further lines of the signed text.
-    if value is None or "\n" in value or "\r" in value:
+    # A line break in a value would write further lines of the signed text; bytes beyond ASCII have no one text.
+    if value is None or not _TEXT.fullmatch(value):
         raise SignatureInvalid("The signature covers a component that this request does not have.", private=name)
     return value
 
