@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -178,3 +180,50 @@ def test_help_shows_an_example(house: House, arguments: tuple[str, ...]) -> None
     assert shown.exit_code == 0
     assert "Example:" in shown.stdout
     assert f"countermark {' '.join(arguments)}" in shown.stdout
+
+
+def test_credentials_in_header_fields_are_given_by_name(house: House) -> None:
+    """`--header` for verify and explain; without it the request is not signed, and a field needs its colon."""
+    with house.config.open("a", encoding="utf-8") as file:
+        file.write(
+            "  - name: tokens\n    origin: photos\n    match: { host: tokens.example.com }\n"
+            "    accept: [akamai_edgeauth]\n    dialects: { akamai_edgeauth: { carrier: header } }\n"
+        )
+    with house.keyring.open("a", encoding="utf-8") as file:
+        file.write(f"- {{ id: a1, dialect: akamai_edgeauth, hex_secret: '{'ab' * 32}' }}\n")
+    expires = int(time.time()) + 600
+    mac = hmac.digest(b"\xab" * 32, f"exp={expires}~url=/cat.jpg".encode(), "sha256").hex()
+    url, field = "https://Tokens.example.com:8443/cat.jpg", f"__token__: exp={expires}~hmac={mac}"
+    for name in ("verify", "explain"):
+        assert house.run(name, url, "--header", field).stdout.startswith("good: site tokens, dialect akamai_edgeauth")
+        assert house.run(name, url).stdout.startswith("refused: signature_missing")
+        assert house.run(name, url, "--header", field, "--header", field).exit_code == 1
+        assert house.run(name, url, "--header", "nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("dialect", "algorithm", "extra"),
+    [
+        ("cloudfront", "ecdsa-p256", ("--with", "resource", "https://cdn.net/a/*")),
+        ("gcp_media_cdn", "ed25519", ("--with", "prefix", "/a/")),
+        ("gcp_media_cdn_token", "hmac-sha256", ("--with", "globs", "/a/*")),
+        ("akamai_edgeauth", "hmac-sha256", ("--with", "acl", "/a/*")),
+        ("s3_sigv4", "hmac-sha256", ()),
+        ("azure_blob_sas", "hmac-sha256", ("--ip", "203.0.113.7")),
+    ],
+)
+def test_vendors_urls_are_signed_and_verified(
+    house: House, dialect: str, algorithm: str, extra: tuple[str, ...]
+) -> None:
+    """By a key that the house made, with the vendor's own words."""
+    options = "dialects: { azure_blob_sas: { account: pictures } }" if dialect == "azure_blob_sas" else ""
+    with house.config.open("a", encoding="utf-8") as file:
+        file.write(
+            "  - name: theirs\n    origin: photos\n    match: { host: cdn.net }\n"
+            f"    base_url: https://cdn.net\n    accept: [{dialect}]\n    {options}\n"
+        )
+    house.add_key("--id", "v1", "--dialect", dialect, "--algorithm", algorithm)
+    for more in ((), extra):
+        url = house.signed("--key", "v1", "https://cdn.net/a/cat.jpg", *more)
+        found = house.run("verify", url, "--ip", "203.0.113.7")
+        assert found.stdout.startswith(f"good: site theirs, dialect {dialect}, key v1"), found.output

@@ -13,13 +13,17 @@ from msgspec.structs import replace
 from countermark.core.encoding import read_base64url
 from countermark.core.errors import CountermarkError
 from countermark.core.target import MAX_LENGTH, parse_target
-from countermark.keys.keyring import Keyring
-from countermark.signing.dialect import Realm
+from countermark.keys.keyring import Key, Keyring
+from countermark.signing.cloudfront import canned_policy, write_text
+from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.explain import Explanation, explain
 from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
 from countermark.signing.native import mint_native
+from countermark.signing.primitives import sign
 from countermark.signing.repairs import lenient_target, repairs
-from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, realm
+from countermark.signing.table import DIALECTS
+from tests.signing.pairs import pair_key
+from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, realm, realm_with
 
 NATIVE = mint_native(parse_target("/shop/Cat%20One.jpg?text=a%20b&w=800"), audience="shop", key=HMAC, expires=LATER)
 SIGNATURE = NATIVE.rpartition("=")[2]
@@ -182,3 +186,30 @@ def test_an_explanation_costs_a_bounded_amount() -> None:
     target = lenient_target(f"/{'a/' * 300}b?{pairs}&exp={LATER}&kid=ed&sig={'A' * 86}")
     assert len(target.raw) <= MAX_LENGTH
     assert len(list(repairs(target, tuple(f"k{n}" for n in range(1000))))) < 400
+
+
+def test_a_cookie_is_explained_with_its_policy() -> None:
+    """From the header fields that are given; without them nothing was presented."""
+    key = pair_key("KC", "cloudfront_cookie", "ecdsa-p256")
+    where = realm_with("cloudfront_cookie", base_url="https://img.example.com")
+    policy = canned_policy("https://img.example.com/shop/*", LATER)
+    values = {"Policy": write_text(policy), "Signature": write_text(sign(key, policy)), "Key-Pair-Id": key.id}
+    cookie = "; ".join(f"CloudFront-{n}={v}" for n, v in {**values, "Hash-Algorithm": "SHA256"}.items())
+    keyring, fields = Keyring([key]), {"cookie": cookie}
+    found = explain("/shop/a.jpg", realm=where, keyring=keyring, now=NOW, headers=fields)
+    assert (found.good, found.dialect, found.parts[1].text) == (True, "cloudfront_cookie", policy.decode())
+    assert explain("/shop/a.jpg", realm=where, keyring=keyring, now=NOW).reason == "signature_missing"
+    elsewhere = explain("/Shop/a.jpg", realm=where, keyring=keyring, now=NOW, headers=fields)
+    assert changes(elsewhere) == {"case": True}
+
+
+def test_no_finding_shows_a_vendors_signature() -> None:
+    """The signature of a repaired URL would be the one that was expected."""
+    key = Key(id="a", dialect="akamai_edgeauth", algorithm="hmac-sha256", material=bytes(range(32)))
+    where = realm_with("akamai_edgeauth")
+    order = MintOrder(now=NOW, expires=LATER)
+    target = DIALECTS["akamai_edgeauth"].mint(parse_target("/a.jpg?w=1&h=2"), where, key, order)
+    changed = target.replace("w=1&h=2", "h=2&w=1")
+    found = explain(changed, realm=where, keyring=Keyring([key]), now=NOW)
+    assert changes(found)["order"]
+    assert not any(target.rpartition("hmac=")[2] in finding.detail for finding in found.findings)

@@ -12,7 +12,8 @@ import pytest
 from countermark.keys.keyring import Key
 from countermark.signing.dialect import Presented
 from countermark.signing.native import Native
-from countermark.signing.primitives import ed25519_holds
+from countermark.signing.primitives import ed25519_holds, holds, sign
+from tests.signing.pairs import pair_key
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "wycheproof"
 
@@ -37,6 +38,41 @@ def test_hmac_sha256_answers_as_wycheproof_says() -> None:
             assert Native().holds(given, key) is expected, case["tcId"]
             counted += 1
     assert counted == 174
+
+
+def test_hmac_sha1_answers_as_wycheproof_says() -> None:
+    """Every case with a whole tag, and no truncated tag at all."""
+    counted = 0
+    for group in groups("hmac_sha1_test.json"):
+        for case in group["tests"]:
+            key = Key(id="k", dialect="any", algorithm="hmac-sha1", material=bytes.fromhex(case["key"]))
+            expected = case["result"] == "valid" and group["tagSize"] == 160
+            assert holds(key, bytes.fromhex(case["msg"]), bytes.fromhex(case["tag"])) is expected, case["tcId"]
+            counted += 1
+    assert counted == 170
+
+
+def test_rsa_sha256_answers_as_wycheproof_says() -> None:
+    """Forged paddings, missing NULLs and other hashes included; what is merely acceptable is not accepted."""
+    counted = 0
+    for group in groups("rsa_signature_2048_sha256_test.json"):
+        public = bytes.fromhex(group["publicKeyDer"])
+        key = Key(id="k", dialect="any", algorithm="rsa-sha256", material=public)
+        for case in group["tests"]:
+            expected = case["result"] == "valid"
+            assert holds(key, bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"])) is expected, case["tcId"]
+            counted += 1
+    assert counted == 259
+
+
+def test_rsa_keys_hold_for_their_own_hash_only() -> None:
+    """One key pair in two algorithms: neither takes the other's signature."""
+    new, old = pair_key("new", "any", "rsa-sha256"), pair_key("old", "any", "rsa-sha1")
+    assert holds(new, b"m", sign(new, b"m"))
+    assert holds(old, b"m", sign(old, b"m"))
+    assert not holds(new, b"m", sign(old, b"m"))
+    assert not holds(old, b"m", sign(new, b"m"))
+    assert not holds(new, b"m", b"")
 
 
 def test_ed25519_answers_as_wycheproof_says() -> None:

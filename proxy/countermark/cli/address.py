@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -26,6 +27,26 @@ class AddressType(click.ParamType[Address]):
             self.fail("must be an IPv4 or IPv6 address", param, ctx)
 
 
+class HeaderType(click.ParamType[tuple[str, str]]):
+    """A header field; its name becomes lower-case."""
+
+    name = "header"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, colon, content = value.partition(":")
+        if not colon or not name.strip():
+            self.fail("must be written 'Name: value'", param, ctx)
+        return name.strip().lower(), content.strip()
+
+
+def host_of(origin: str) -> str:
+    """The lower-case host, without port, of "https://img.example.com:8443"."""
+    authority = origin.partition("://")[2].lower()
+    return authority if authority.endswith("]") else re.sub(r":[0-9]*\Z", "", authority)
+
+
 def split_url(url: str) -> tuple[str, str]:
     """The part before the path ("https://img.example.com", or "") and the raw target behind it."""
     scheme, separator, rest = url.partition("://")
@@ -37,7 +58,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 def find_site(settings: Settings, name: str | None, origin: str, target: str) -> SiteSettings:
     """The site of this name, or the one that the URL belongs to. Raises click.UsageError where that is not one site."""
-    host = origin.partition("://")[2].partition(":")[0].lower()
+    host = host_of(origin)
     path = target.partition("?")[0]
     if name is not None:
         return _named(settings, name, path)

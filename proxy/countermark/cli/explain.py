@@ -9,7 +9,7 @@ import msgspec
 
 from countermark.cli.address import site_option
 from countermark.cli.options import config_option, json_option
-from countermark.cli.verify import explanation, ip_option, verdict
+from countermark.cli.verify import explanation, header_option, ip_option, verdict
 from countermark.core.request import Address
 from countermark.signing.explain import Explanation
 
@@ -19,9 +19,18 @@ from countermark.signing.explain import Explanation
 @config_option
 @site_option
 @ip_option
+@header_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    url: str,
+    config: Path,
+    site_name: str | None,
+    client: Address,
+    headers: tuple[tuple[str, str], ...],
+    as_json: bool,
+) -> None:
     """Say which check fails first, what exactly is signed, and what may have changed the URL on its way.
 
     It never prints the signature that would have been right.
@@ -30,7 +39,7 @@ def command(ctx: click.Context, url: str, config: Path, site_name: str | None, c
     Example:
       countermark explain 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…&utm_source=mail'
     """
-    found = explanation(url, config, site_name, client)
+    found = explanation(url, config, site_name, client, headers)
     click.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
     ctx.exit(0 if found.good else 1)
 

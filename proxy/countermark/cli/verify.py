@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from countermark.cli.address import AddressType, find_site, site_option, split_url
+from countermark.cli.address import AddressType, HeaderType, find_site, host_of, site_option, split_url
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
@@ -18,8 +18,19 @@ from countermark.signing.realm import realm_of
 
 ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
 
+header_option = click.option(
+    "--header",
+    "headers",
+    type=HeaderType(),
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="A header field of the request, such as 'Cookie: …'; may be given again.",
+)
 
-def explanation(url: str, config: Path, site_name: str | None, client: Address) -> Explanation:
+
+def explanation(
+    url: str, config: Path, site_name: str | None, client: Address, headers: tuple[tuple[str, str], ...]
+) -> Explanation:
     """What the gateway would make of a URL at this moment. Raises click errors for settings that cannot be used."""
     settings = read_settings(config)
     keyring = read_keyring(settings)
@@ -28,7 +39,23 @@ def explanation(url: str, config: Path, site_name: str | None, client: Address) 
         realm = realm_of(find_site(settings, site_name, origin, raw))
     except CountermarkError as error:
         raise click.ClickException(error.detail) from None
-    return explain(raw, realm=realm, keyring=keyring, now=time.time(), client=client)
+    return explain(
+        raw,
+        realm=realm,
+        keyring=keyring,
+        now=time.time(),
+        client=client,
+        host=host_of(origin),
+        headers=_joined(headers),
+    )
+
+
+def _joined(fields: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Fields as `EdgeRequest` has them: a repeated one is joined."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def verdict(found: Explanation) -> str:
@@ -44,16 +71,26 @@ def verdict(found: Explanation) -> str:
 @config_option
 @site_option
 @ip_option
+@header_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    url: str,
+    config: Path,
+    site_name: str | None,
+    client: Address,
+    headers: tuple[tuple[str, str], ...],
+    as_json: bool,
+) -> None:
     """Say whether a signed URL would be accepted now; exit 0 if so, 1 if not.
 
     \b
     Example:
       countermark verify 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…'
+      countermark verify --header 'Cookie: CloudFront-Policy=…' https://img.example.com/shop/cat.jpg
     """
-    found = explanation(url, config, site_name, client)
+    found = explanation(url, config, site_name, client, headers)
     facts = {name: getattr(found, name) for name in ("good", "site", "dialect", "key_id", "reason", "detail")}
     facts["expires_in"] = found.expires_in
     click.echo(msgspec.json.encode(facts).decode() if as_json else verdict(found))

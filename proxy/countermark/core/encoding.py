@@ -7,7 +7,7 @@ defeats caches, revocation lists and logs; here what is read must be what would 
 
 from __future__ import annotations
 
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 
 def base64url(data: bytes) -> str:
@@ -27,6 +27,15 @@ def read_base64url(text: str) -> bytes | None:
     except ValueError:
         return None
     return data if base64url(data) == text else None
+
+
+def read_base64(text: str) -> bytes | None:
+    """The bytes of a canonical base64 text with padding, None for every other text."""
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return data if base64(data) == text else None
 
 
 def read_hex(text: str) -> bytes | None:

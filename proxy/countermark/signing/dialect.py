@@ -79,6 +79,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret   bytes of the shortest shared secret; the bound is the vendor's where it is lower than 32
     salted         whether a key has a salt beside its secret
     waivers        rules of core/target.py that the vendor's URLs cannot keep
+    cookies        names of the cookies that may carry its credentials
+    headers        lower-case names of the header fields that may
     """
 
     title: str
@@ -97,6 +99,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret: int = 32
     salted: bool = False
     waivers: frozenset[str] = frozenset()
+    cookies: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
 
 
 class Presented(Struct, frozen=True, kw_only=True):

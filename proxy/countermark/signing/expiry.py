@@ -7,6 +7,7 @@ import re
 from countermark.core.errors import ParameterInvalid
 
 _TEN_DIGITS = re.compile(r"[1-9][0-9]{9}", re.ASCII)
+_DIGITS = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 
 
 def read_expiry(name: str, text: str) -> int:
@@ -27,3 +28,13 @@ def quantised(now: float, life: int) -> int:
     """
     window = max(1, life // 4)
     return int(now + life) // window * window
+
+
+def read_delimited(name: str, text: str) -> int:
+    """Unix seconds of one to ten ASCII digits without leading zero, where a delimiter guards the number's ends.
+
+    Raises ParameterInvalid. Vendors' published examples have times of nine digits and fewer.
+    """
+    if not _DIGITS.fullmatch(text):
+        raise ParameterInvalid(f"{name} must be a time in unix seconds: up to ten digits.")
+    return int(text)

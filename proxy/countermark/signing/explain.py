@@ -6,9 +6,11 @@ For the holder of the keys only. It never tells the signature that would have be
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countermark.core.errors import (
     AddressMismatch,
@@ -98,25 +100,33 @@ def explain(
     now: float,
     client: Address = NOWHERE,
     method: str = "GET",
+    host: str = "",
+    headers: Mapping[str, str] = {},
 ) -> Explanation:
-    """Explain the raw target of a request to this realm. Never raises for anything that a URL can hold."""
+    """Explain the raw target of a request to this realm. Never raises for anything that a URL can hold.
+
+    `host` and `headers` are as in `EdgeRequest`, for dialects that read them.
+    """
     try:
-        target = parse_target(raw_target, waive=waivers(realm))
+        target, broken = parse_target(raw_target, waive=waivers(realm)), None
     except TargetMalformed as error:
+        target, broken = lenient_target(raw_target), error
+    request = EdgeRequest(id="", method=method, target=target, host=host, client=client, headers=headers, received=0.0)
+    if broken is not None:
         return Explanation(
             good=False,
             site=realm.site,
             step="target",
-            reason=error.reason,
-            detail=error.detail,
-            private=f"rule {error.rule}",
-            findings=_proven(lenient_target(raw_target), realm, keyring, client),
+            reason=broken.reason,
+            detail=broken.detail,
+            private=f"rule {broken.rule}",
+            findings=_proven(request, realm, keyring),
         )
     try:
-        claims = authenticate(_request(target, client, method), realm, keyring, now)
+        claims = authenticate(request, realm, keyring, now)
     except CountermarkError as error:
-        return _refused(error, target, realm, keyring, now, client)
-    return _good(claims, _presented(target, realm, client), realm, now)
+        return _refused(error, request, realm, keyring, now)
+    return _good(claims, _presented(request, realm), realm, now)
 
 
 def _good(claims: Claims, presented: Presented | None, realm: Realm, now: float) -> Explanation:
@@ -130,12 +140,9 @@ def _good(claims: Claims, presented: Presented | None, realm: Realm, now: float)
     )
 
 
-def _refused(
-    error: CountermarkError, target: Target, realm: Realm, keyring: Keyring, now: float, client: Address
-) -> Explanation:
-    presented = _presented(target, realm, client)
+def _refused(error: CountermarkError, request: EdgeRequest, realm: Realm, keyring: Keyring, now: float) -> Explanation:
+    presented = _presented(request, realm)
     dialect = DIALECTS[error.dialect or realm.dialects[0]]
-    findings = _findings(error, target, presented, dialect, realm, keyring, now, client)
     return Explanation(
         good=False,
         site=realm.site,
@@ -147,23 +154,22 @@ def _refused(
         key_id=presented.key_id if presented else "",
         parts=_parts(dialect, presented),
         expires_in=_expires_in(presented, now),
-        findings=findings,
+        findings=_findings(error, request, presented, dialect, realm, keyring, now),
     )
 
 
 def _findings(
     error: CountermarkError,
-    target: Target,
+    request: EdgeRequest,
     presented: Presented | None,
     dialect: Dialect,
     realm: Realm,
     keyring: Keyring,
     now: float,
-    client: Address,
 ) -> tuple[Finding, ...]:
     if isinstance(error, (Expired, NotYetValid)) and presented is not None:
         return (_clock(error, presented, now),)
-    found = (*_milliseconds(target), *_proven(target, realm, keyring, client))
+    found = (*_milliseconds(request.target), *_proven(request, realm, keyring))
     if isinstance(error, SignatureInvalid) and presented is not None and presented.key_id:
         found = (*_wrong_key(presented.key_id, dialect, realm, keyring), *found)
     return found
@@ -173,7 +179,7 @@ def _clock(error: CountermarkError, presented: Presented, now: float) -> Finding
     if isinstance(error, Expired) and presented.expires is not None:
         detail = f"expired {int(now - presented.expires)} seconds ago by this clock"
     else:
-        detail = f"valid in {int((presented.not_before or 0) - now) + 1} seconds by this clock"
+        detail = f"valid in {int((presented.not_before or presented.issued or 0) - now) + 1} seconds by this clock"
     return Finding("clock", f"{detail}; the signature itself holds", proven=True)
 
 
@@ -193,21 +199,21 @@ def _wrong_key(key_id: str, dialect: Dialect, realm: Realm, keyring: Keyring) ->
     return ()
 
 
-def _proven(target: Target, realm: Realm, keyring: Keyring, client: Address) -> tuple[Finding, ...]:
+def _proven(request: EdgeRequest, realm: Realm, keyring: Keyring) -> tuple[Finding, ...]:
     """The repairs that make the signature hold."""
     key_ids = tuple(key.id for key in keyring.keys if key.opens(realm.site))
     found: dict[str, Finding] = {}
-    for repair in repairs(target, key_ids):
-        if repair.change not in found and _holds(repair, realm, keyring, client):
+    for repair in repairs(request.target, key_ids):
+        if repair.change not in found and _holds(repair, request, realm, keyring):
             found[repair.change] = Finding(repair.change, repair.detail, proven=True)
     return tuple(found.values())
 
 
-def _holds(repair: Repair, realm: Realm, keyring: Keyring, client: Address) -> bool:
-    request = _request(repair.target, client, "GET")
+def _holds(repair: Repair, request: EdgeRequest, realm: Realm, keyring: Keyring) -> bool:
+    repaired = replace(request, target=repair.target)
     for name in realm.dialects:
         try:
-            presented = DIALECTS[name].read(request, realm)
+            presented = DIALECTS[name].read(repaired, realm)
             if presented is not None:
                 signer(presented, DIALECTS[name], realm, keyring)
                 return True
@@ -216,8 +222,7 @@ def _holds(repair: Repair, realm: Realm, keyring: Keyring, client: Address) -> b
     return False
 
 
-def _presented(target: Target, realm: Realm, client: Address) -> Presented | None:
-    request = _request(target, client, "GET")
+def _presented(request: EdgeRequest, realm: Realm) -> Presented | None:
     for name in realm.dialects:
         try:
             presented = DIALECTS[name].read(request, realm)
@@ -226,10 +231,6 @@ def _presented(target: Target, realm: Realm, client: Address) -> Presented | Non
         if presented is not None:
             return presented
     return None
-
-
-def _request(target: Target, client: Address, method: str) -> EdgeRequest:
-    return EdgeRequest(id="", method=method, target=target, host="", client=client, headers={}, received=0.0)
 
 
 def _parts(dialect: Dialect, presented: Presented | None) -> tuple[Part, ...]:

@@ -45,6 +45,7 @@ from countermark.signing.dialect import (
 )
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import holds, sign
+from countermark.signing.spelling import CANONICAL_QUERY
 
 VERSION = "countermark-v1"
 METHOD_CLASS = "read"
@@ -54,8 +55,6 @@ _RESERVED = frozenset({"sig", "kid", "exp", "nbf", "ip", "th"})
 _NOT_OPERATIONS = _RESERVED | {"preset"}
 _LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
 
-_BYTE = r"(?:[A-Za-z0-9._~-]++|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F]))"
-_CANONICAL = re.compile(rf"{_BYTE}++={_BYTE}*+(?:&{_BYTE}++={_BYTE}*+)*+")
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FOREIGN = re.compile(r"%|^::ffff:")
 _TRANSFORM_HASH = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -94,7 +93,7 @@ class Native:
         if not values.keys().isdisjoint(_LATER):
             raise ParameterUnknown(f"These parameters are not understood yet: {_names(values.keys() & _LATER)}.")
         # One spelling a URL: else a signed URL has endless siblings that caches and revocation take for others.
-        if len(values) != len(target.pairs) or not _CANONICAL.fullmatch(target.query or ""):
+        if len(values) != len(target.pairs) or not CANONICAL_QUERY.fullmatch(target.query or ""):
             raise TargetMalformed(
                 "A signed query escapes every byte but A-Z a-z 0-9 - . _ ~ as %XX in upper case, and names nothing twice.",
                 rule="query-spelling",

@@ -34,6 +34,7 @@ from countermark.core.errors import (
 from countermark.core.grant import Claims
 from countermark.core.request import Address, EdgeRequest
 from countermark.keys.keyring import Key, Keyring
+from countermark.signing.cookies import cookie_names
 from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.table import DIALECTS
 
@@ -74,7 +75,7 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
         try:
             presented = dialect.read(request, realm)
             if presented is not None:
-                _refuse_mixture(request, realm, dialect)
+                _refuse_mixture(request, realm, dialect, presented)
                 key = signer(presented, dialect, realm, keyring)
                 return Proof(claims=_claims(presented, dialect, key), key=key)
         except CountermarkError as error:
@@ -104,14 +105,22 @@ def _candidates(presented: Presented, dialect: Dialect, realm: Realm, keyring: K
     return () if named is None else (named,)
 
 
-def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect) -> None:
-    """Step 3: parameters of two dialects in one URL leave open which of them a later reader obeys."""
+def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect, presented: Presented) -> None:
+    """Step 3: the credentials of two dialects in one request leave open which of them a later reader obeys.
+
+    Cookies count only beside credentials from header fields: a browser sends them with every URL, signed or not.
+    """
     if len(realm.dialects) == 1:
         return
     names = {pair.name for pair in request.target.pairs} - dialect.reserved
+    cookies = cookie_names(request.headers) if presented.from_headers else frozenset()
+    cookies -= dialect.capabilities.cookies
+    fields = request.headers.keys() - dialect.capabilities.headers
     for other in realm.dialects:
-        if not names.isdisjoint(DIALECTS[other].reserved):
-            raise ParameterUnknown("The URL mixes the parameters of two signature dialects.", private=other)
+        facts = DIALECTS[other].capabilities
+        if not (names & DIALECTS[other].reserved or cookies & facts.cookies or fields & facts.headers):
+            continue
+        raise ParameterUnknown("The request mixes the credentials of two signature dialects.", private=other)
 
 
 def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Claims:
