@@ -112,7 +112,7 @@ def _check_signature(vector: dict[str, Any], document_keys: dict[str, Any], now:
             client=ip_address(vector.get("client_ip", "198.51.100.1")),
             headers=_headers(vector),
             received=now,
-            country=vector.get("country", ""),
+            country=vector.get("country", world.country),
         )
         authenticate(request, realm, Keyring(world.keys), now)
     except CountermarkError as error:

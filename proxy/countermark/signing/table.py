@@ -6,12 +6,25 @@ from collections.abc import Mapping
 
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
+from countermark.signing.bunny import BunnyBasic, BunnyHMAC, BunnySHA256Legacy
+from countermark.signing.cloudflare_images import CloudflareImages
+from countermark.signing.cloudflare_timed import CloudflareTimedHMAC
 from countermark.signing.dialect import Dialect
+from countermark.signing.fastly import FastlyToken
+from countermark.signing.gcp_cdn import GCPCDN, GCPCDNCookie
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "bunny_basic": BunnyBasic(),
+    "bunny_hmac": BunnyHMAC(),
+    "bunny_sha256_legacy": BunnySHA256Legacy(),
+    "cloudflare_images": CloudflareImages(),
+    "cloudflare_timed_hmac": CloudflareTimedHMAC(),
+    "fastly_token": FastlyToken(),
+    "gcp_cdn": GCPCDN(),
+    "gcp_cdn_cookie": GCPCDNCookie(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
 }
