@@ -17,7 +17,7 @@ def wanders(before: str, expires: str, address: str) -> bool:
     ten digits, or "" where none stands between the two.
     """
     text = before + expires
-    for size in range(1, len(text)):
+    for size in range(1, len(text) + 1):
         if text[-size] not in _ADDRESS_END:
             return False
         if _is_address(text[-size:] + address) and (

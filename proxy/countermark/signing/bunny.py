@@ -428,7 +428,9 @@ def _hold_the_text(asked: _Asked, wire: str, address: str) -> None:
     if wire == _ORDERS[1]:
         moved = wanders(asked.scope, "", address)
     elif wire == _ORDERS[2] and asked.parameters:
-        moved = wanders(asked.parameters, "", address)
+        # The last value, without the one character that it keeps: none is empty.
+        last = asked.parameters.rpartition("&")[2].partition("=")[2][1:]
+        moved = wanders(last, "", address)
     else:
         # An IPv6 address and a name such as `blur` have letters in common.
         moved = wanders(asked.scope, expires, address) or (":" in address and asked.parameters[:1] in tuple("abcdef"))

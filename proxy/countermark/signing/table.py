@@ -14,6 +14,7 @@ from countermark.signing.fastly import FastlyToken
 from countermark.signing.gcp_cdn import GCPCDN, GCPCDNCookie
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.nginx import NginxSecureLink, NginxSecureLinkHMAC, NginxSecureLinkSecret
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
@@ -25,6 +26,9 @@ DIALECTS: Mapping[str, Dialect] = {
     "fastly_token": FastlyToken(),
     "gcp_cdn": GCPCDN(),
     "gcp_cdn_cookie": GCPCDNCookie(),
+    "nginx_secure_link": NginxSecureLink(),
+    "nginx_secure_link_hmac": NginxSecureLinkHMAC(),
+    "nginx_secure_link_secret": NginxSecureLinkSecret(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
 }
