@@ -285,6 +285,18 @@ def test_a_time_of_issue_in_the_future_is_refused() -> None:
         opened(HMAC, url)
 
 
+def test_the_same_picture_keeps_its_url_for_a_while() -> None:
+    """A token of the module holds its time of issue, which is counted back from the expiry."""
+    urls = {
+        DIALECTS[HMAC].mint(
+            parse_target("/a.jpg"), where(HMAC), KEYS[HMAC], MintOrder(now=NOW + second, expires=NOW + 3600)
+        )
+        for second in (0, 1, 600, 3000)
+    }
+    assert len(urls) == 1
+    assert opened(HMAC, urls.pop()).expires == NOW + 3600
+
+
 def test_a_hash_has_one_spelling() -> None:
     """No padding, no escapes, no capitals."""
     for dialect, options in ((MD5, PLAIN), (HMAC, {})):

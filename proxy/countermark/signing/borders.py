@@ -20,9 +20,8 @@ def wanders(before: str, expires: str, address: str) -> bool:
     for size in range(1, len(text) + 1):
         if text[-size] not in _ADDRESS_END:
             return False
-        if _is_address(text[-size:] + address) and (
-            not expires or _TEN_DIGITS.fullmatch(text[-size - 10 : -size]) is not None
-        ):
+        cut = not expires or _TEN_DIGITS.fullmatch(text[-size - 10 : -size]) is not None
+        if cut and _is_address(text[-size:] + address):
             return True
     return False
 

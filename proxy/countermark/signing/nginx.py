@@ -45,6 +45,7 @@ _DENIALS = {
     "signature_invalid": Denial(status=403),
 }
 _MD5_BYTES = 16
+_HOUR = 3600
 _MAC_BYTES = frozenset({16, 20, 32, 64})
 _CHARACTERS = "/!$&'()*+,;=:@~"
 """What a path may hold as it is (RFC 3986 §3.3)."""
@@ -270,7 +271,9 @@ class NginxSecureLinkHMAC:
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
         link = _link(self.name, realm, "secure_link_hmac", "secure_link_hmac_message", decoded=True)
-        times = (str(order.now), str(order.expires - order.now))
+        # Whole hours, counted back from the expiry: one picture keeps one URL while its expiry stays the same.
+        lifetime = -(-(order.expires - order.now) // _HOUR) * _HOUR
+        times = (str(order.expires - lifetime), str(lifetime))
         if len(link.fields) != 1 + len(times):
             raise ParameterInvalid("This site's links have no lifetime, so none with an end can be made.")
         values = _ordered(link, target, realm, order, dict(zip(link.fields[1:], times, strict=True)))
@@ -487,7 +490,7 @@ def _ordered(link: _Link, target: Target, realm: Realm, order: MintOrder, times:
     client = ip_network(order.address or "192.0.2.0").network_address
     host = urlsplit(realm.base_url).hostname or ""
     request = EdgeRequest(id="", method="GET", target=target, host=host, client=client, headers={}, received=0.0)
-    return _values(request, link, realm, None) | times
+    return {**_values(request, link, realm, None), **times}
 
 
 def _written(target: Target, link: _Link, values: tuple[str, ...]) -> str:
