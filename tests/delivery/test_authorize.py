@@ -75,7 +75,13 @@ def test_a_path_outside_of_the_prefix_is_no_object() -> None:
 
 @pytest.mark.parametrize(
     "facts",
-    [{"address": ip_network("192.0.2.1")}, {"countries": frozenset({"CH"})}, {"from_headers": True}, {"once": "x"}],
+    [
+        {"address": ip_network("192.0.2.1")},
+        {"countries": frozenset({"CH"})},
+        {"blocked_countries": frozenset({"CH"})},
+        {"from_headers": True},
+        {"once": "x"},
+    ],
 )
 def test_a_personal_grant_is_not_shareable(facts: dict[str, Any]) -> None:
     """Caches that answer others must not keep it."""

@@ -20,6 +20,8 @@ from urllib.parse import unquote
 # Run as a program, this file finds its neighbours from the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from msgspec.structs import replace
+
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
@@ -136,7 +138,7 @@ def _check_signature(vector: dict[str, Any], document_keys: dict[str, Any], now:
     world = ADAPTERS[vector["dialect"]](vector, document_keys)
     realm = _realm(vector["dialect"], world)
     try:
-        request = _request(vector, waivers(realm), now)
+        request = replace(_request(vector, waivers(realm), now), country=vector.get("country", world.country))
         authenticate(request, realm, Keyring(world.keys), now)
     except CountermarkError as error:
         return _compare_refusal(vector, error)

@@ -26,6 +26,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     once         id of a credential that opens one time only
     client_id    whom the issuer gave it to
     countries    ISO 3166-1 alpha-2 codes that it is bound to, in upper case; empty for all
+    blocked_countries  ISO 3166-1 alpha-2 codes that it is closed to, in upper case
     exclusive_expiry   whether it ends at `expires` itself and not after it
     from_headers       whether any of it was read from header fields, so that the URL alone proves nothing
     confidence   weaknesses of the format, for docs and policy: md5, sha1, truncated, method-unsigned, host-unsigned,
@@ -48,6 +49,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     once: str = ""
     client_id: str = ""
     countries: frozenset[str] = frozenset()
+    blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False
     from_headers: bool = False
     confidence: frozenset[str] = frozenset()

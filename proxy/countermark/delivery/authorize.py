@@ -20,7 +20,8 @@ def authorize(site: Site, claims: Claims) -> Grant:
     A result that is bound to one client's address or country, to his headers or to one use must not be kept by a cache
     that answers others.
     """
-    personal = claims.address is not None or bool(claims.countries) or claims.from_headers or bool(claims.once)
+    local = bool(claims.countries or claims.blocked_countries)
+    personal = claims.address is not None or local or claims.from_headers or bool(claims.once)
     return Grant(
         site=site.name,
         object_key=_object_key(_named_source(site, claims)),

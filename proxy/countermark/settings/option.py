@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ class Option(Struct, frozen=True, kw_only=True):
     """One option: its name, kind, default and a sentence for the docs.
 
     `choices` bounds a str, or each item of a list. An option that weakens the dialect has a name that says so: it
-    starts with `unsafe_`.
+    starts with `unsafe_`. `check` raises ValueError with what would be right, for a str that more must be said of.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Option(Struct, frozen=True, kw_only=True):
     default: Value
     sentence: str
     choices: tuple[str, ...] = ()
+    check: Callable[[str], object] | None = None
 
     @property
     def unsafe(self) -> bool:
@@ -56,5 +58,7 @@ class Option(Struct, frozen=True, kw_only=True):
         if self.kind == "int" and _INTEGER.fullmatch(written):
             return int(written)
         if self.kind == "str" and (not self.choices or written in self.choices):
+            if self.check is not None:
+                self.check(written)
             return written
         raise ValueError(self.expected)

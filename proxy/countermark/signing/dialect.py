@@ -111,7 +111,8 @@ class Presented(Struct, frozen=True, kw_only=True):
     pairs       what the URL syntax reads. They need not stand in the query: a dialect whose operations are path segments
                 makes them up, `rs:fill:300:300` becoming Pair("rs", "fill:300:300", "rs:fill:300:300"), and names a
                 syntax of its own in imaging/syntax/table.py that reads such pairs
-    source, issued, once, client_id, countries, exclusive_expiry, from_headers, confidence   as in `Claims`
+    source, issued, once, client_id, countries, blocked_countries, exclusive_expiry, from_headers, confidence   as in
+                `Claims`
     """
 
     signature: bytes
@@ -129,6 +130,7 @@ class Presented(Struct, frozen=True, kw_only=True):
     once: str = ""
     client_id: str = ""
     countries: frozenset[str] = frozenset()
+    blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False
     from_headers: bool = False
     confidence: frozenset[str] = frozenset()

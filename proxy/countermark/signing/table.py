@@ -8,11 +8,17 @@ from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
 from countermark.signing.akamai import AkamaiEdgeAuth
 from countermark.signing.azure_blob_sas import AzureBlobSAS
+from countermark.signing.bunny import BunnyBasic, BunnyHMAC, BunnySHA256Legacy
+from countermark.signing.cloudflare_images import CloudflareImages
+from countermark.signing.cloudflare_timed import CloudflareTimedHMAC
 from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
 from countermark.signing.dialect import Dialect
+from countermark.signing.fastly import FastlyToken
+from countermark.signing.gcp_cdn import GCPCDN, GCPCDNCookie
 from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDNToken
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.nginx import NginxSecureLink, NginxSecureLinkHMAC, NginxSecureLinkSecret
 from countermark.signing.rfc9421 import MessageSignature
 from countermark.signing.s3_sigv4 import S3SigV4
 
@@ -20,13 +26,24 @@ DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
     "akamai_edgeauth": AkamaiEdgeAuth(),
     "azure_blob_sas": AzureBlobSAS(),
+    "bunny_basic": BunnyBasic(),
+    "bunny_hmac": BunnyHMAC(),
+    "bunny_sha256_legacy": BunnySHA256Legacy(),
+    "cloudflare_images": CloudflareImages(),
+    "cloudflare_timed_hmac": CloudflareTimedHMAC(),
     "cloudfront": CloudFront(),
     "cloudfront_cookie": CloudFrontCookie(),
+    "fastly_token": FastlyToken(),
+    "gcp_cdn": GCPCDN(),
+    "gcp_cdn_cookie": GCPCDNCookie(),
     "gcp_media_cdn": MediaCDN(),
     "gcp_media_cdn_cookie": MediaCDNCookie(),
     "gcp_media_cdn_token": MediaCDNToken(),
-    "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
+    "keycdn_image": KeyCDNImage(),
+    "nginx_secure_link": NginxSecureLink(),
+    "nginx_secure_link_hmac": NginxSecureLinkHMAC(),
+    "nginx_secure_link_secret": NginxSecureLinkSecret(),
     "rfc9421": MessageSignature(),
     "s3_sigv4": S3SigV4(),
 }

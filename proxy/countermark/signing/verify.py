@@ -159,6 +159,9 @@ def _check_client(claims: Claims, client: Address, country: str) -> None:
     # An unknown country is none of those that are named: a bound fact that cannot be checked does not open.
     if claims.countries and country not in claims.countries:
         raise CountryMismatch("The URL is bound to other countries.", private=f"country is {country or 'not known'}")
+    # Nor is it none of those that are closed out.
+    if claims.blocked_countries and (not country or country in claims.blocked_countries):
+        raise CountryMismatch("The URL is closed to this country.", private=f"country is {country or 'not known'}")
 
 
 def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
@@ -179,6 +182,7 @@ def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
         once=presented.once,
         client_id=presented.client_id,
         countries=presented.countries,
+        blocked_countries=presented.blocked_countries,
         exclusive_expiry=presented.exclusive_expiry,
         from_headers=presented.from_headers,
         confidence=presented.confidence,

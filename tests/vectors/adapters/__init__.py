@@ -20,13 +20,15 @@ CENTURY = 100 * 366 * 86_400
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a vector is checked in; `options` are the dialect's own."""
+    """What a vector is checked in; `options` are the dialect's own, `country` is the client's where the vector
+    does not say."""
 
     keys: tuple[Key, ...]
     options: Mapping[str, Value] = {}
     audience: str = "site"
     base_url: str = ""
     sources: tuple[str, ...] = ()
+    country: str = ""
 
 
 Adapter = Callable[[dict[str, Any], dict[str, Any]], World]
