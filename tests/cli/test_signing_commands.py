@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from countermark.cli.main import root
 
@@ -178,3 +181,49 @@ def test_help_shows_an_example(house: House, arguments: tuple[str, ...]) -> None
     assert shown.exit_code == 0
     assert "Example:" in shown.stdout
     assert f"countermark {' '.join(arguments)}" in shown.stdout
+
+
+def test_a_private_key_of_pixel_fiddler_is_shown_once(house: House) -> None:
+    """The entry has the public half; with the private one pasted in, the command signs."""
+    made = house.run("keys", "new", "--dialect", "pixel_fiddler", "--id", "space")
+    assert "private" not in made.stdout
+    shown = made.stderr.splitlines()[-1]
+    key = load_der_private_key(b64decode(shown, validate=True), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    assert key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) in [
+        b64decode(line.removeprefix("  public: ")) for line in made.stdout.splitlines() if "public:" in line
+    ]
+    house.keyring.write_text(f"{made.stdout}  private: {shown}\n", encoding="utf-8")
+    house.config.write_text(SETTINGS.replace("[native, keycdn_image]", "[pixel_fiddler]"), encoding="utf-8")
+    url = house.signed("https://img.example.com/shop/cat.jpg?w=800")
+    assert house.run("verify", url).exit_code == 0
+    told = house.run("explain", url + "&utm_source=mail")
+    assert url.rpartition("signature=")[2] not in told.stdout.replace(url, "")
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_replaced_key_opens_nothing_any_more(house: House, flow: bool) -> None:
+    """The new one has its place in the file, its dialect, sites and life; what else stands there stays."""
+    entry = house.run("keys", "new", "--dialect", "pixel_fiddler", "--id", "old", "--site", "shop").stdout
+    if flow:
+        entry = f"- {{ {', '.join(line.strip(' -') for line in entry.splitlines())} }}\n"
+    others = house.keyring.read_text(encoding="utf-8")
+    house.keyring.write_text(f"# first\n{entry}# then the others\n{others}", encoding="utf-8")
+    house.keyring.chmod(0o600)
+    made = json.loads(house.run("keys", "new", "--replace", "old", "--id", "next", "--json").stdout)
+    assert b64decode(made["private"], validate=True)
+    text = house.keyring.read_text(encoding="utf-8")
+    assert text == f"# first\n{made['entry']}# then the others\n{others}"
+    assert "sites: [shop]" in made["entry"]
+    assert house.keyring.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in house.keyring.parent.iterdir() if path.name.startswith(".")] == []
+    assert entry.partition("public: ")[2].split()[0].rstrip(",") not in text
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("--replace", "nobody"), 1), (("--replace", "k1", "--id", "z1"), 1)])
+def test_a_key_that_cannot_be_replaced_changes_nothing(house: House, arguments: tuple[str, ...], code: int) -> None:
+    """An unknown id, or a new one that another key has."""
+    before = house.keyring.read_text(encoding="utf-8")
+    assert house.run("keys", "new", *arguments).exit_code == code
+    assert house.run("keys", "new", "--replace", "k1", "--dialect", "native").exit_code == 2
+    assert house.keyring.read_text(encoding="utf-8") == before

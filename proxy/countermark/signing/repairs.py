@@ -29,7 +29,7 @@ _Attempt = tuple[str, str, list[str]]
 
 _MAX_PERMUTED = 5
 _MAX_SEGMENTS = 16
-_SIGNATURES = ("sig", "token")
+_SIGNATURES = ("sig", "token", "signature")
 _TRACKERS = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|yclid|igshid|mc_[ce]id|_ga|_gl|srsltid|ref")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _SUB_DELIMITERS = "/!$&'()*+,;=:@"

@@ -9,11 +9,13 @@ from countermark.settings.option import Option
 from countermark.signing.dialect import Dialect
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.pixel_fiddler import PixelFiddler
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
+    "pixel_fiddler": PixelFiddler(),
 }
 
 KEY_USES: Mapping[str, KeyUse] = {
@@ -23,6 +25,7 @@ KEY_USES: Mapping[str, KeyUse] = {
         forms=dialect.capabilities.forms,
         least_secret=dialect.capabilities.least_secret,
         salted=dialect.capabilities.salted,
+        private_once=dialect.capabilities.private_once,
     )
     for name, dialect in DIALECTS.items()
 }
