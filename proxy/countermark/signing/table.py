@@ -9,12 +9,14 @@ from countermark.settings.option import Option
 from countermark.signing.dialect import Dialect
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.ogimage import OGImage
 from countermark.signing.pixel_fiddler import PixelFiddler
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
+    "ogimage": OGImage(),
     "pixel_fiddler": PixelFiddler(),
 }
 
