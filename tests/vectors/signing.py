@@ -30,7 +30,9 @@ from countermark.core.errors import (
     NotYetValid,
     SignatureInvalid,
     SignatureMissing,
+    Used,
 )
+from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.core.target import decode_path, parse_target
 from countermark.keys.keyring import Keyring
@@ -51,6 +53,7 @@ REASONS: dict[str, type[CountermarkError]] = {
     "missing": SignatureMissing,
     "noncanonical": Malformed,
     "not_yet_valid": NotYetValid,
+    "replayed": Used,
 }
 ADAPTERS = adapters()
 
@@ -114,10 +117,19 @@ def _check_signature(vector: dict[str, Any], document_keys: dict[str, Any], now:
             received=now,
             country=vector.get("country", ""),
         )
-        authenticate(request, realm, Keyring(world.keys), now)
+        claims = authenticate(request, realm, Keyring(world.keys), now)
+        if claims.once in world.used and request.method == "GET":
+            raise _used(claims)
     except CountermarkError as error:
         return _compare_refusal(vector, error)
     return "" if vector["expect"] == "accept" else "accepted"
+
+
+def _used(claims: Claims) -> Used:
+    """What the store of used credentials says."""
+    refused = Used("The URL opens once, and it has been used.")
+    refused.dialect = claims.dialect
+    return refused
 
 
 def _headers(vector: dict[str, Any]) -> dict[str, str]:

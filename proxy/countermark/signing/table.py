@@ -11,6 +11,7 @@ from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 from countermark.signing.ogimage import OGImage
 from countermark.signing.pixel_fiddler import PixelFiddler
+from countermark.signing.retail_digitals import RetailDigitals
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
@@ -18,6 +19,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "keycdn_access": KeyCDNAccess(),
     "ogimage": OGImage(),
     "pixel_fiddler": PixelFiddler(),
+    "retail_digitals": RetailDigitals(),
 }
 
 KEY_USES: Mapping[str, KeyUse] = {

@@ -20,13 +20,14 @@ CENTURY = 100 * 366 * 86_400
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a vector is checked in; `options` are the dialect's own."""
+    """What a vector is checked in; `options` are the dialect's own, `used` the single-use ids that are spent."""
 
     keys: tuple[Key, ...]
     options: Mapping[str, Value] = {}
     audience: str = "site"
     base_url: str = ""
     sources: tuple[str, ...] = ()
+    used: frozenset[str] = frozenset()
 
 
 Adapter = Callable[[dict[str, Any], dict[str, Any]], World]
