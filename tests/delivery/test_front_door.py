@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from countermark.core.errors import OriginalMissing, RangeNotSatisfiable
+from countermark.core.target import parse_target
 from countermark.imaging.operations import Mark
-from tests.delivery.world import JPEG, World, field, whole
+from countermark.keys.keyring import Key
+from countermark.signing.dialect import MintOrder
+from countermark.signing.ogimage import OGImage
+from tests.delivery.world import JPEG, START, World, field, whole
+from tests.signing.scene import realm_with
 
 MakeWorld = Callable[..., World]
 
@@ -246,3 +251,16 @@ async def test_every_picture_is_data_and_nothing_else(world: World) -> None:
 async def test_a_path_outside_every_site_is_nobody_s(world: World) -> None:
     """Signed or not."""
     assert await world.reason("/elsewhere/cat.jpg") == "site_unknown"
+
+
+@pytest.mark.parametrize(("life", "expected"), [(0, "public, max-age=599"), (86_400, "public, max-age=86400")])
+async def test_caches_keep_for_longer_only_where_the_site_says_so(
+    make_world: MakeWorld, life: int, expected: str
+) -> None:
+    """A cache life apart from the URL's is an unsafe option of its dialect."""
+    account = Key(id="og1", dialect="ogimage", algorithm="hmac-sha256", material=b"a" * 32)
+    where = realm_with("ogimage", options={"ogimage": {"unsafe_cache_life": life}})
+    world = make_world(realm=where, keys=(account,))
+    order = MintOrder(now=int(START), expires=int(START) + 600)
+    signed = OGImage().mint(parse_target("/shop/cat.jpg?w=100"), where, account, order)
+    assert field(await world.get(signed), "Cache-Control") == f"{expected}, must-revalidate"
