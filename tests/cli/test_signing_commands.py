@@ -227,3 +227,17 @@ def test_a_key_that_cannot_be_replaced_changes_nothing(house: House, arguments: 
     assert house.run("keys", "new", *arguments).exit_code == code
     assert house.run("keys", "new", "--replace", "k1", "--dialect", "native").exit_code == 2
     assert house.keyring.read_text(encoding="utf-8") == before
+
+
+def test_a_token_for_one_client_is_signed(house: House) -> None:
+    """With the vendor's own words, and with an id that no other URL has."""
+    settings = SETTINGS.replace("[native, keycdn_image]", "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
+    house.config.write_text(settings, encoding="utf-8")
+    house.add_key("--id", "rd1", "--dialect", "retail_digitals")
+    words = ("--ip", "203.0.113.7", "--expires-in", "15m", "--with", "client_id", "cl_7f3a")
+    path = "https://img.example.com/i/0012345678905/front?w=800"
+    urls = [house.signed(*words, path) for _ in range(2)]
+    assert urls[0] != urls[1]
+    assert house.run("verify", "--ip", "203.0.113.7", urls[0]).exit_code == 0
+    assert house.run("verify", "--ip", "203.0.113.8", urls[0]).exit_code == 1
+    assert house.run("sign", *words, "--with", "client_id", "not one", path).exit_code == 1

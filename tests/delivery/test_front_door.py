@@ -264,3 +264,14 @@ async def test_caches_keep_for_longer_only_where_the_site_says_so(
     order = MintOrder(now=int(START), expires=int(START) + 600)
     signed = OGImage().mint(parse_target("/shop/cat.jpg?w=100"), where, account, order)
     assert field(await world.get(signed), "Cache-Control") == f"{expected}, must-revalidate"
+
+
+async def test_a_bearer_tokens_answer_is_its_holders(make_world: MakeWorld) -> None:
+    """What a header opened stays shut without it, and no shared cache keeps it."""
+    token = Key(id="t", dialect="pixel_fiddler", algorithm="bearer", material=b"t" * 40)
+    where = realm_with("pixel_fiddler", options={"pixel_fiddler": {"level": "signature-or-token"}})
+    world = make_world(realm=where, keys=(token,))
+    answer = await world.get("/shop/cat.jpg?w=100", authorization=f"Bearer {'t' * 40}")
+    assert (answer.body, field(answer, "Cache-Control")) == (b"100", "private, max-age=3600, must-revalidate")
+    assert await world.reason("/shop/cat.jpg?w=100") == "signature_missing"
+    assert await world.reason("/shop/cat.jpg?w=100", authorization=f"Bearer {'u' * 40}") == "signature_invalid"

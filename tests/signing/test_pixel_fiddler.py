@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote, quote_plus, unquote, unquote_plus, urlencode, urlsplit
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,21 +32,8 @@ from countermark.signing.pixel_fiddler import PixelFiddler
 from countermark.signing.primitives import sign
 from countermark.signing.table import KEY_USES
 from tests.signing.mutations import opens_nothing_else
-from tests.signing.scene import NOW, check, realm_with
+from tests.signing.scene import NOW, SPACE, check, key_pair, realm_with
 
-
-def key_pair(name: str) -> Key:
-    private = derive_private_key(int.from_bytes(hashlib.sha256(name.encode()).digest()) >> 1, SECP256R1())
-    return Key(
-        id=name,
-        dialect="pixel_fiddler",
-        algorithm="ecdsa-p256",
-        material=private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        private=private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
-    )
-
-
-SPACE = key_pair("space")
 TOKEN = Key(id="token", dialect="pixel_fiddler", algorithm="bearer", material=b"t0ken-of-a-backend-that-is-long-enough")
 RING = Keyring([SPACE, TOKEN])
 # What the URL standard leaves as it is in a query.
