@@ -5,10 +5,13 @@ from __future__ import annotations
 import hmac
 import json
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from countermark.cli.main import root
 
@@ -227,3 +230,63 @@ def test_vendors_urls_are_signed_and_verified(
         url = house.signed("--key", "v1", "https://cdn.net/a/cat.jpg", *more)
         found = house.run("verify", url, "--ip", "203.0.113.7")
         assert found.stdout.startswith(f"good: site theirs, dialect {dialect}, key v1"), found.output
+
+
+def test_a_private_key_of_pixel_fiddler_is_shown_once(house: House) -> None:
+    """The entry has the public half; with the private one pasted in, the command signs."""
+    made = house.run("keys", "new", "--dialect", "pixel_fiddler", "--id", "space")
+    assert "private" not in made.stdout
+    shown = made.stderr.splitlines()[-1]
+    key = load_der_private_key(b64decode(shown, validate=True), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    assert key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) in [
+        b64decode(line.removeprefix("  public: ")) for line in made.stdout.splitlines() if "public:" in line
+    ]
+    house.keyring.write_text(f"{made.stdout}  private: {shown}\n", encoding="utf-8")
+    house.config.write_text(SETTINGS.replace("[native, keycdn_image]", "[pixel_fiddler]"), encoding="utf-8")
+    url = house.signed("https://img.example.com/shop/cat.jpg?w=800")
+    assert house.run("verify", url).exit_code == 0
+    told = house.run("explain", url + "&utm_source=mail")
+    assert url.rpartition("signature=")[2] not in told.stdout.replace(url, "")
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_replaced_key_opens_nothing_any_more(house: House, flow: bool) -> None:
+    """The new one has its place in the file, its dialect, sites and life; what else stands there stays."""
+    entry = house.run("keys", "new", "--dialect", "pixel_fiddler", "--id", "old", "--site", "shop").stdout
+    if flow:
+        entry = f"- {{ {', '.join(line.strip(' -') for line in entry.splitlines())} }}\n"
+    others = house.keyring.read_text(encoding="utf-8")
+    house.keyring.write_text(f"# first\n{entry}# then the others\n{others}", encoding="utf-8")
+    house.keyring.chmod(0o600)
+    made = json.loads(house.run("keys", "new", "--replace", "old", "--id", "next", "--json").stdout)
+    assert b64decode(made["private"], validate=True)
+    text = house.keyring.read_text(encoding="utf-8")
+    assert text == f"# first\n{made['entry']}# then the others\n{others}"
+    assert "sites: [shop]" in made["entry"]
+    assert house.keyring.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in house.keyring.parent.iterdir() if path.name.startswith(".")] == []
+    assert entry.partition("public: ")[2].split()[0].rstrip(",") not in text
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("--replace", "nobody"), 1), (("--replace", "k1", "--id", "z1"), 1)])
+def test_a_key_that_cannot_be_replaced_changes_nothing(house: House, arguments: tuple[str, ...], code: int) -> None:
+    """An unknown id, or a new one that another key has."""
+    before = house.keyring.read_text(encoding="utf-8")
+    assert house.run("keys", "new", *arguments).exit_code == code
+    assert house.run("keys", "new", "--replace", "k1", "--dialect", "native").exit_code == 2
+    assert house.keyring.read_text(encoding="utf-8") == before
+
+
+def test_a_token_for_one_client_is_signed(house: House) -> None:
+    """With the vendor's own words, and with an id that no other URL has."""
+    settings = SETTINGS.replace("[native, keycdn_image]", "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
+    house.config.write_text(settings, encoding="utf-8")
+    house.add_key("--id", "rd1", "--dialect", "retail_digitals")
+    words = ("--ip", "203.0.113.7", "--expires-in", "15m", "--with", "client_id", "cl_7f3a")
+    path = "https://img.example.com/i/0012345678905/front?w=800"
+    urls = [house.signed(*words, path) for _ in range(2)]
+    assert urls[0] != urls[1]
+    assert house.run("verify", "--ip", "203.0.113.7", urls[0]).exit_code == 0
+    assert house.run("verify", "--ip", "203.0.113.8", urls[0]).exit_code == 1
+    assert house.run("sign", *words, "--with", "client_id", "not one", path).exit_code == 1

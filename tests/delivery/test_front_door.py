@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from countermark.core.errors import OriginalMissing, RangeNotSatisfiable
+from countermark.core.target import parse_target
 from countermark.imaging.operations import Mark
-from tests.delivery.world import JPEG, World, field, whole
+from countermark.keys.keyring import Key
+from countermark.signing.dialect import MintOrder
+from countermark.signing.ogimage import OGImage
+from tests.delivery.world import JPEG, START, World, field, whole
+from tests.signing.scene import realm_with
 
 MakeWorld = Callable[..., World]
 
@@ -246,3 +251,27 @@ async def test_every_picture_is_data_and_nothing_else(world: World) -> None:
 async def test_a_path_outside_every_site_is_nobody_s(world: World) -> None:
     """Signed or not."""
     assert await world.reason("/elsewhere/cat.jpg") == "site_unknown"
+
+
+@pytest.mark.parametrize(("life", "expected"), [(0, "public, max-age=599"), (86_400, "public, max-age=86400")])
+async def test_caches_keep_for_longer_only_where_the_site_says_so(
+    make_world: MakeWorld, life: int, expected: str
+) -> None:
+    """A cache life apart from the URL's is an unsafe option of its dialect."""
+    account = Key(id="og1", dialect="ogimage", algorithm="hmac-sha256", material=b"a" * 32)
+    where = realm_with("ogimage", options={"ogimage": {"unsafe_cache_life": life}})
+    world = make_world(realm=where, keys=(account,))
+    order = MintOrder(now=int(START), expires=int(START) + 600)
+    signed = OGImage().mint(parse_target("/shop/cat.jpg?w=100"), where, account, order)
+    assert field(await world.get(signed), "Cache-Control") == f"{expected}, must-revalidate"
+
+
+async def test_a_bearer_tokens_answer_is_its_holders(make_world: MakeWorld) -> None:
+    """What a header opened stays shut without it, and no shared cache keeps it."""
+    token = Key(id="t", dialect="pixel_fiddler", algorithm="bearer", material=b"t" * 40)
+    where = realm_with("pixel_fiddler", options={"pixel_fiddler": {"level": "signature-or-token"}})
+    world = make_world(realm=where, keys=(token,))
+    answer = await world.get("/shop/cat.jpg?w=100", authorization=f"Bearer {'t' * 40}")
+    assert (answer.body, field(answer, "Cache-Control")) == (b"100", "private, max-age=3600, must-revalidate")
+    assert await world.reason("/shop/cat.jpg?w=100") == "signature_missing"
+    assert await world.reason("/shop/cat.jpg?w=100", authorization=f"Bearer {'u' * 40}") == "signature_invalid"

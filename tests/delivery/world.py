@@ -25,13 +25,14 @@ from countermark.delivery.sites import Site, SiteTable
 from countermark.imaging.operations import Mark, Recipe
 from countermark.imaging.plan import PlanRules
 from countermark.keys.keyring import Key, Keyring
-from countermark.ports import ByteRange, Parcel, Rendered, Use
+from countermark.ports import ByteRange, Parcel, Rendered, Use, Uses
 from countermark.signing.dialect import Realm
 from countermark.signing.native import mint_native
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 996
 KEY = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=b"m" * 32)
 START = 1_700_000_000.0
+NATIVE = Realm(site="shop", audience="shop", dialects=("native",))
 
 
 class MemoryOrigin:
@@ -137,7 +138,16 @@ class NoUses:
 class World:
     """The data plane of one worker, and everything around it."""
 
-    def __init__(self, *, max_entry: int = 10_000, revalidate: float = 60.0, mark: Mark | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_entry: int = 10_000,
+        revalidate: float = 60.0,
+        mark: Mark | None = None,
+        realm: Realm = NATIVE,
+        keys: tuple[Key, ...] = (KEY,),
+        uses: Uses | None = None,
+    ) -> None:
         self.now = START
         self.origin = MemoryOrigin()
         self.origin.put("cat.jpg", JPEG)
@@ -153,7 +163,6 @@ class World:
             max_entry=max_entry,
             wall_clock=lambda: self.now,
         )
-        realm = Realm(site="shop", audience="shop", dialects=("native",))
         site = Site(
             name="shop",
             host="*",
@@ -166,9 +175,9 @@ class World:
         )
         self.door = FrontDoor(
             sites=SiteTable([site]),
-            keyring=Keyring(keys=(KEY,)),
+            keyring=Keyring(keys=keys),
             obtain=obtain,
-            uses=NoUses(),
+            uses=uses or NoUses(),
             ready=list,
             close=obtain.close,
         )

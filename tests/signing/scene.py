@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from ipaddress import ip_address
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
@@ -22,10 +26,24 @@ CLIENT = "203.0.113.7"
 _SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 _PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 
+
+def key_pair(name: str) -> Key:
+    """A key of Pixel Fiddler's, made of its name."""
+    private = derive_private_key(int.from_bytes(hashlib.sha256(name.encode()).digest()) >> 1, SECP256R1())
+    return Key(
+        id=name,
+        dialect="pixel_fiddler",
+        algorithm="ecdsa-p256",
+        material=private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        private=private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+
 HMAC = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=bytes(range(32)))
 ED25519 = Key(id="ed", dialect="native", algorithm="ed25519", material=_PUBLIC, private=_SEED)
 IMAGE = Key(id="image-zone", dialect="keycdn_image", algorithm="md5", material=b"image-zone-secret")
 ACCESS = Key(id="access-zone", dialect="keycdn_access", algorithm="md5", material=b"access-zone-secret")
+SPACE = key_pair("space")
 KEYRING = Keyring([HMAC, ED25519, IMAGE, ACCESS])
 
 

@@ -19,14 +19,16 @@ from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.explain import Explanation, explain
 from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
 from countermark.signing.native import mint_native
+from countermark.signing.pixel_fiddler import PixelFiddler
 from countermark.signing.primitives import sign
 from countermark.signing.repairs import lenient_target, repairs
 from countermark.signing.table import DIALECTS
 from tests.signing.pairs import pair_key
-from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, realm, realm_with
+from tests.signing.scene import ACCESS, HMAC, IMAGE, KEYRING, LATER, NOW, SPACE, realm, realm_with
 
 NATIVE = mint_native(parse_target("/shop/Cat%20One.jpg?text=a%20b&w=800"), audience="shop", key=HMAC, expires=LATER)
 SIGNATURE = NATIVE.rpartition("=")[2]
+SPACE_REALM = realm_with("pixel_fiddler")
 IMAGED = mint_keycdn_image(parse_target("/a.jpg?width=1&height=2&crop=smart"), key=IMAGE)
 
 
@@ -135,6 +137,27 @@ def test_the_clock_is_named_in_seconds() -> None:
     early = mint_native(parse_target("/a"), audience="shop", key=HMAC, expires=LATER, not_before=NOW + 10)
     assert changes(told(early)) == {"clock": True}
     assert changes(told(NATIVE.replace("1700003600", "1700003600000")))["clock"] is False
+
+
+def test_a_time_of_signing_in_the_future_is_told_in_seconds() -> None:
+    """Until the minute that an issuer's clock may be ahead."""
+    order = MintOrder(now=NOW + 100, expires=NOW + 400)
+    url = PixelFiddler().mint(parse_target("/a.jpg?w=1"), SPACE_REALM, SPACE, order)
+    found = told(url, SPACE_REALM, keyring=Keyring([SPACE]))
+    assert (found.step, found.findings[0].change) == ("time", "clock")
+    assert found.findings[0].detail.startswith("valid in 41 seconds")
+
+
+def test_a_vendors_signature_is_told_to_nobody() -> None:
+    """Neither the one that came nor the one that would have been right, whatever its name is in the URL."""
+    order = MintOrder(now=NOW, expires=NOW + 300)
+    url = PixelFiddler().mint(parse_target("/a.jpg?w=1&bg=fff"), SPACE_REALM, SPACE, order)
+    signature = url.rpartition("=")[2]
+    for changed in (url.replace("w=1&bg=fff", "bg=fff&w=1"), url + "&utm_source=mail", url.replace("/a", "/A")):
+        found = told(changed, SPACE_REALM, keyring=Keyring([SPACE]))
+        assert not found.good
+        assert any(finding.proven for finding in found.findings)
+        assert signature not in msgspec.json.encode(found).decode()
 
 
 def test_a_wrong_key_is_named() -> None:

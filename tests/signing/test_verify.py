@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from countermark.core.errors import (
     AddressMismatch,
     ConfigurationInvalid,
     CountermarkError,
+    CountryMismatch,
     Expired,
     KeyInactive,
     LifetimeExceeded,
@@ -21,6 +23,7 @@ from countermark.core.errors import (
     SignatureInvalid,
     SignatureMissing,
 )
+from countermark.core.grant import Claims
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.model import SiteSettings
@@ -29,7 +32,7 @@ from countermark.signing.keycdn import KeyCDNImage, mint_keycdn_access, mint_key
 from countermark.signing.native import mint_native
 from countermark.signing.realm import realm_of
 from countermark.signing.table import DIALECTS, KEY_USES
-from countermark.signing.verify import signer
+from countermark.signing.verify import Proof, admit, prove, signer
 from tests.signing.scene import ACCESS, CLIENT, HMAC, IMAGE, KEYRING, LATER, NOW, check, edge, realm
 
 CAT = parse_target("/shop/cat.jpg?w=800&preset=card&th=YWJjZGVmZ2g")
@@ -205,6 +208,49 @@ def test_errors_for_the_public_name_no_key_and_no_signature() -> None:
         details.append(refused.value.detail)
     assert details[0] == details[1]
     assert "k9" not in details[0]
+
+
+def admitted(now: float = NOW, country: str = "", **facts: Any) -> Claims:
+    """Authentic claims with these facts, looked at now."""
+    proof = prove(edge(native()), realm(), KEYRING)
+    claims = replace(proof.claims, **facts)
+    return admit(Proof(claims=claims, key=proof.key), ip_address(CLIENT), now, country=country)
+
+
+def test_an_issuer_may_be_a_minute_ahead() -> None:
+    """A URL of the future is one that was made to outlive its own rules."""
+    assert admitted(issued=NOW + 60)
+    assert admitted(issued=NOW - 3600)
+    with pytest.raises(NotYetValid):
+        admitted(issued=NOW + 61)
+
+
+def test_an_exclusive_expiry_is_over_at_its_second() -> None:
+    """RFC 7519 §4.1.4: on or after the time it must not be taken."""
+    assert admitted(now=LATER - 0.5, exclusive_expiry=True)
+    assert admitted(now=LATER)
+    with pytest.raises(Expired):
+        admitted(now=LATER, exclusive_expiry=True)
+
+
+@pytest.mark.parametrize("country", ["", "FR", "ch"])
+def test_a_country_must_be_known_and_named(country: str) -> None:
+    """One that nobody tells is none of those that are bound; the refusal names the dialect and no country."""
+    bound = frozenset({"CH", "DE"})
+    assert admitted(country="CH", countries=bound)
+    assert admitted(country=country)
+    with pytest.raises(CountryMismatch) as refused:
+        admitted(country=country, countries=bound)
+    assert refused.value.dialect == "native"
+    assert "CH" not in refused.value.detail
+
+
+def test_checks_of_a_client_come_after_those_of_time() -> None:
+    """An expired URL tells nobody where it would have opened."""
+    with pytest.raises(Expired):
+        admitted(now=LATER + 1, countries=frozenset({"CH"}))
+    with pytest.raises(AddressMismatch):
+        admitted(address=ip_network("198.51.100.0/24"), countries=frozenset({"CH"}))
 
 
 IP = {"keycdn_access": {"ip": "true"}}

@@ -12,7 +12,7 @@ import pytest
 from countermark.keys.keyring import Key
 from countermark.signing.dialect import Presented
 from countermark.signing.native import Native
-from countermark.signing.primitives import ed25519_holds, holds, sign
+from countermark.signing.primitives import ecdsa_holds, ed25519_holds, holds, sign
 from tests.signing.pairs import pair_key
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "wycheproof"
@@ -85,6 +85,18 @@ def test_ed25519_answers_as_wycheproof_says() -> None:
             assert ed25519_holds(public, message, signature) is (case["result"] == "valid"), case["tcId"]
             counted += 1
     assert counted == 151
+
+
+def test_ecdsa_answers_as_wycheproof_says() -> None:
+    """Lax DER, padded and negative integers, r and s out of their range."""
+    counted = 0
+    for group in groups("ecdsa_secp256r1_sha256_test.json"):
+        public = bytes.fromhex(group["publicKeyDer"])
+        for case in group["tests"]:
+            signature, message = bytes.fromhex(case["sig"]), bytes.fromhex(case["msg"])
+            assert ecdsa_holds(public, message, signature) is (case["result"] == "valid"), case["tcId"]
+            counted += 1
+    assert counted == 484
 
 
 @pytest.mark.parametrize("algorithm", ["ed25519", "md5"])

@@ -33,7 +33,9 @@ from countermark.core.errors import (
     NotYetValid,
     SignatureInvalid,
     SignatureMissing,
+    Used,
 )
+from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.core.target import decode_path, parse_target
 from countermark.keys.keyring import Keyring
@@ -57,6 +59,7 @@ REASONS: dict[str, type[CountermarkError]] = {
     "missing": SignatureMissing,
     "noncanonical": Malformed,
     "not_yet_valid": NotYetValid,
+    "replayed": Used,
 }
 ADAPTERS = adapters()
 
@@ -139,10 +142,19 @@ def _check_signature(vector: dict[str, Any], document_keys: dict[str, Any], now:
     realm = _realm(vector["dialect"], world)
     try:
         request = replace(_request(vector, waivers(realm), now), country=vector.get("country", world.country))
-        authenticate(request, realm, Keyring(world.keys), now)
+        claims = authenticate(request, realm, Keyring(world.keys), now)
+        if claims.once in world.used and request.method == "GET":
+            raise _used(claims)
     except CountermarkError as error:
         return _compare_refusal(vector, error)
     return "" if vector["expect"] == "accept" else "accepted"
+
+
+def _used(claims: Claims) -> Used:
+    """What the store of used credentials says."""
+    refused = Used("The URL opens once, and it has been used.")
+    refused.dialect = claims.dialect
+    return refused
 
 
 def _request(vector: dict[str, Any], waive: frozenset[str], now: float) -> EdgeRequest:

@@ -11,6 +11,7 @@ from countermark.core import errors
 from countermark.core.answer import Answer
 from countermark.core.errors import CountermarkError
 from countermark.signing.dialect import Denial
+from countermark.signing.pixel_fiddler import PixelFiddler
 from countermark.web.problems import PROBLEMS, answer_error, answer_internal
 
 
@@ -116,6 +117,60 @@ def test_a_vendor_without_a_body_gets_our_document_with_its_status() -> None:
     assert answer.status == 403
     assert json.loads(answer.body)["status"] == 403
     assert "WWW-Authenticate" not in fields(answer)
+
+
+def test_a_vendors_words_are_filled_in_as_json() -> None:
+    """Path and sentence stand in a text, escaped, each place once: no path adds a word or a place of its own."""
+    body = '{"instance": "{instance}", "detail": "{detail}", "other": "{reason}"}'
+    error = errors.SignatureInvalid('Not "yours" {instance}.')
+    error.dialect = "vendor"
+    denials = {"vendor": {"signature_invalid": Denial(status=403, body=body, content_type="application/json")}}
+    path = '/a","admin":true,"{detail}'
+    answer = answer_error(error, instance="r", denials=denials, path=path)
+    assert json.loads(answer.body) == {"instance": path, "detail": 'Not "yours" {instance}.', "other": "{reason}"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "title", "detail"),
+    [
+        (
+            errors.SignatureMissing("No."),
+            401,
+            "SignatureMissing",
+            "Signature is missing",
+            "Resource '/demo/media/crab.jpg' is secured with signature.",
+        ),
+        (
+            errors.Expired("No."),
+            403,
+            "SignatureExpired",
+            "Signature expired",
+            "Signature for resource '/demo/media/crab.jpg' expired.",
+        ),
+        (
+            errors.SignatureInvalid("No."),
+            403,
+            "SignatureInvalid",
+            "Signature is invalid",
+            "Signature for resource '/demo/media/crab.jpg' is invalid.",
+        ),
+    ],
+)
+def test_pixel_fiddlers_problems_are_those_of_its_page(
+    error: CountermarkError, status: int, kind: str, title: str, detail: str
+) -> None:
+    """The first two word by word; the third is not published and follows them."""
+    error.dialect = "pixel_fiddler"
+    path = "/demo/media/crab.jpg"
+    answer = answer_error(error, instance="r", denials={"pixel_fiddler": PixelFiddler.denials}, path=path)
+    assert answer.status == status
+    assert json.loads(answer.body) == {
+        "type": f"pf:problems/{kind}",
+        "title": title,
+        "status": status,
+        "detail": f"{detail} (https://pixel-fiddler.com/docs/security/signature)",
+        "instance": path,
+    }
 
 
 def test_an_internal_error_says_nothing_of_its_cause() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
         key = _key(keyring, realm, key_id, now)
         expires = int(now + life) if exact else quantised(now, life)
         waive = waivers(realm)
-        order = MintOrder(now=int(now), expires=expires, address=address, extras=dict(extras))
+        nonce = secrets.token_urlsafe(16)
+        order = MintOrder(now=int(now), expires=expires, address=address, extras=dict(extras), nonce=nonce)
         target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waive), realm, key, order)
         claims = authenticate(_request(parse_target(target, waive=waive), address), realm, keyring, now)
     except CountermarkError as error:

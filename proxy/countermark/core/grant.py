@@ -28,6 +28,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     countries    ISO 3166-1 alpha-2 codes that it is bound to, in upper case; empty for all
     blocked_countries  ISO 3166-1 alpha-2 codes that it is closed to, in upper case
     exclusive_expiry   whether it ends at `expires` itself and not after it
+    cache_life   seconds that caches downstream may keep the answer, though the permission end before; 0 for the site's rule
     from_headers       whether any of it was read from header fields, so that the URL alone proves nothing
     confidence   weaknesses of the format, for docs and policy: md5, sha1, truncated, method-unsigned, host-unsigned,
                  query-unsigned, case-folded
@@ -51,6 +52,7 @@ class Claims(Struct, frozen=True, kw_only=True):
     countries: frozenset[str] = frozenset()
     blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False
+    cache_life: int = 0
     from_headers: bool = False
     confidence: frozenset[str] = frozenset()
 

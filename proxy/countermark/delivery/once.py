@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from msgspec.structs import replace
 
 from countermark.core.answer import Answer
+from countermark.core.errors import Used
 from countermark.core.grant import Grant
 from countermark.core.request import EdgeRequest
 from countermark.ports import Use, Uses
@@ -21,7 +22,11 @@ async def claim(uses: Uses, grant: Grant) -> Use:
     claims = grant.claims
     named = "\n".join((grant.site, claims.dialect, claims.key_id, claims.once))
     expires = _FOR_EVER if claims.expires is None else claims.expires
-    return await uses.claim(hashlib.sha256(named.encode()).hexdigest(), expires)
+    try:
+        return await uses.claim(hashlib.sha256(named.encode()).hexdigest(), expires)
+    except Used as error:
+        error.dialect = claims.dialect
+        raise
 
 
 def whole(request: EdgeRequest) -> EdgeRequest:

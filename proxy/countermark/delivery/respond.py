@@ -39,12 +39,13 @@ _CACHE_STATUS = {
 def cache_control(site: Site, grant: Grant, now: float) -> str:
     """Freshness for caches downstream: the site's wish, cut at the end of the permission (RFC 9111 §5.2).
 
-    must-revalidate, because a cache that may serve stale would outlive the permission too.
+    must-revalidate, because a cache that may serve stale would outlive the permission too. Only a site that has waived
+    the cut for a dialect lets caches keep longer.
     """
     if grant.claims.once:
         return "private, no-store"
-    seconds = site.max_age
-    if grant.expires is not None:
+    seconds = grant.claims.cache_life or site.max_age
+    if grant.expires is not None and not grant.claims.cache_life:
         seconds = min(seconds, grant.expires - int(now) - 1)
     if seconds <= 0:
         return "private, no-store"

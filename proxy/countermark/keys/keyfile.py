@@ -31,7 +31,16 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from countermark.core.encoding import base64, base64url
 from countermark.core.errors import ConfigurationInvalid, Fault
-from countermark.keys.keyring import HASHES, MAX_CANDIDATES, Algorithm, Key, Keyring, State
+from countermark.keys.keyring import (
+    HASHES,
+    MAX_CANDIDATES,
+    MAX_PUBLIC_CANDIDATES,
+    TOKENS,
+    Algorithm,
+    Key,
+    Keyring,
+    State,
+)
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
 
 MAX_TEXT = 4 * 2**20
@@ -76,7 +85,7 @@ class KeyUse(Struct, frozen=True, kw_only=True):
     """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids.
 
     `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes; `salted` keys have a
-    `salt_hex`.
+    `salt_hex`. `private_once`: whoever makes a key pair is shown its private half once, and the file keeps the public one.
     """
 
     algorithms: tuple[Algorithm, ...]
@@ -84,6 +93,7 @@ class KeyUse(Struct, frozen=True, kw_only=True):
     forms: tuple[Form, ...] = ("secret",)
     least_secret: int = 32
     salted: bool = False
+    private_once: bool = False
 
 
 def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
@@ -94,6 +104,35 @@ def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
     if reading.faults:
         raise ConfigurationInvalid(reading.faults)
     return Keyring(keys, warnings=tuple(reading.warnings))
+
+
+def replaced(text: str, key_id: str, key: Key) -> str:
+    """The text of a keyring file in which this key has the place of the one that is named; all else stays as it is.
+
+    Raises ConfigurationInvalid where there is no such entry, or where it does not stand by itself.
+    """
+    root = _Reading("", {}).compose(text)
+    entries = root.value if isinstance(root, SequenceNode) and not root.flow_style else []
+    for node in entries:
+        if isinstance(node, MappingNode) and _id_of(node) == key_id:
+            start, indent = node.start_mark.index, f"\n{' ' * node.start_mark.column}"
+            line_end = text.find("\n", _end(node))
+            rest = text[line_end:] if line_end >= 0 else "\n"
+            return text[:start] + render(key).removeprefix("- ").rstrip("\n").replace("\n  ", indent) + rest
+    raise ConfigurationInvalid([Fault(path=key_id, message="no entry of the keyring file can be replaced by this id")])
+
+
+def _id_of(node: MappingNode) -> str:
+    return next((str(value.value) for name, value in node.value if name.value == "id"), "")
+
+
+def _end(node: Node) -> int:
+    """Where what is written of a node ends: a block's own mark stands behind the comments that follow it."""
+    if isinstance(node, MappingNode) and not node.flow_style and node.value:
+        return max(_end(value) for _, value in node.value)
+    if isinstance(node, SequenceNode) and not node.flow_style and node.value:
+        return max(_end(value) for value in node.value)
+    return int(node.end_mark.index)
 
 
 def render(key: Key) -> str:
@@ -119,7 +158,7 @@ def _render_material(key: Key) -> list[str]:
         if key.private:
             lines.append(f"  private: {written(key.private)}  # only whoever signs needs this line")
         return lines
-    if key.algorithm in HASHES and _PLAIN_TEXT.fullmatch(key.material):
+    if (key.algorithm in HASHES or key.algorithm in TOKENS) and _PLAIN_TEXT.fullmatch(key.material):
         # A JSON string is a YAML string too, whatever stands in it.
         lines = [f"  text_secret: {json.dumps(key.material.decode())}"]
     else:
@@ -219,8 +258,14 @@ class _Reading:
             if other.material == key.material:
                 self.fault(node, key.id, f"has the same secret as {other.id}; each key needs its own")
         use = self.uses[key.dialect]
-        if not use.key_ids and sum(_meet(key, other) for other in others) >= MAX_CANDIDATES:
+        if use.key_ids:
+            return
+        met = [other for other in others if _meet(key, other)]
+        if len(met) >= MAX_CANDIDATES:
             self.fault(node, key.id, f"more than {MAX_CANDIDATES} keys of {key.dialect} for the same site")
+        # Each of them is a whole public-key operation for every signature that a stranger makes up.
+        if key.algorithm in PAIRS and sum(other.algorithm in PAIRS for other in met) >= MAX_PUBLIC_CANDIDATES:
+            self.fault(node, key.id, f"more than {MAX_PUBLIC_CANDIDATES} key pairs of {key.dialect} for the same site")
 
 
 def _meet(key: Key, other: Key) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 Algorithm = Literal[
     "hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512", "md5", "sha1", "sha256",
-    "ed25519", "ecdsa-p256", "rsa-sha1", "rsa-sha256",
+    "ed25519", "ecdsa-p256", "rsa-sha1", "rsa-sha256", "bearer",
 ]  # fmt: skip
 State = Literal["pending", "active", "retiring", "revoked"]
 
@@ -21,7 +21,11 @@ MACS = {"hmac-md5": "md5", "hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-s
 HASHES = {"md5": "md5", "sha1": "sha1", "sha256": "sha256"}
 """The hash of each algorithm that glues its secret to what it hashes."""
 
+TOKENS = frozenset({"bearer"})
+"""Algorithms of secrets that are sent as they are and sign nothing."""
+
 MAX_CANDIDATES = 8
+MAX_PUBLIC_CANDIDATES = 4
 _VERIFYING: frozenset[State] = frozenset({"active", "retiring"})
 
 

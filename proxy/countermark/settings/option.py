@@ -23,8 +23,9 @@ _EXPECTED = {
 class Option(Struct, frozen=True, kw_only=True):
     """One option: its name, kind, default and a sentence for the docs.
 
-    `choices` bounds a str, or each item of a list. An option that weakens the dialect has a name that says so: it
-    starts with `unsafe_`. `check` raises ValueError with what would be right, for a str that more must be said of.
+    `choices` bounds a str, or each item of a list; `bounds` are the least and the greatest int. An option that weakens
+    the dialect has a name that says so: it starts with `unsafe_`. `check` raises ValueError with what would be right, for
+    a str that more must be said of.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Option(Struct, frozen=True, kw_only=True):
     sentence: str
     choices: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
+    bounds: tuple[int, int] | None = None
 
     @property
     def unsafe(self) -> bool:
@@ -42,6 +44,8 @@ class Option(Struct, frozen=True, kw_only=True):
     @property
     def expected(self) -> str:
         """What would be right, in words."""
+        if self.bounds is not None:
+            return f"{_EXPECTED[self.kind]} from {self.bounds[0]} to {self.bounds[1]}"
         return f"{_EXPECTED[self.kind]}, of {', '.join(self.choices)}" if self.choices else _EXPECTED[self.kind]
 
     def read(self, written: Written) -> Value:
@@ -55,10 +59,13 @@ class Option(Struct, frozen=True, kw_only=True):
             raise ValueError(self.expected)
         if self.kind == "bool" and written in ("true", "false"):
             return written == "true"
-        if self.kind == "int" and _INTEGER.fullmatch(written):
+        if self.kind == "int" and _INTEGER.fullmatch(written) and self._within(int(written)):
             return int(written)
         if self.kind == "str" and (not self.choices or written in self.choices):
             if self.check is not None:
                 self.check(written)
             return written
         raise ValueError(self.expected)
+
+    def _within(self, number: int) -> bool:
+        return self.bounds is None or self.bounds[0] <= number <= self.bounds[1]

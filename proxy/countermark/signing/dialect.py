@@ -78,6 +78,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     forms          fields of the keyring file that may hold a key's secret, the usual one first
     least_secret   bytes of the shortest shared secret; the bound is the vendor's where it is lower than 32
     salted         whether a key has a salt beside its secret
+    private_once   whether the vendor shows a new private key once and keeps the public half alone
     waivers        rules of core/target.py that the vendor's URLs cannot keep
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
@@ -98,6 +99,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     forms: tuple[Form, ...] = ("secret",)
     least_secret: int = 32
     salted: bool = False
+    private_once: bool = False
     waivers: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
@@ -108,11 +110,12 @@ class Presented(Struct, frozen=True, kw_only=True):
 
     message     the signed bytes of a dialect with a real MAC or signature. For hashes that glue their parts and the
                 secret together: the parts, one a line, so that two requests never share a message
+    texts       where several texts may have been signed, all of them; `message` then is what identifies the grant
     pairs       what the URL syntax reads. They need not stand in the query: a dialect whose operations are path segments
                 makes them up, `rs:fill:300:300` becoming Pair("rs", "fill:300:300", "rs:fill:300:300"), and names a
                 syntax of its own in imaging/syntax/table.py that reads such pairs
-    source, issued, once, client_id, countries, blocked_countries, exclusive_expiry, from_headers, confidence   as in
-                `Claims`
+    source, issued, once, client_id, countries, blocked_countries, exclusive_expiry, cache_life, from_headers,
+    confidence  as in `Claims`
     """
 
     signature: bytes
@@ -120,6 +123,7 @@ class Presented(Struct, frozen=True, kw_only=True):
     path: str
     pairs: tuple[Pair, ...]
     message: bytes
+    texts: tuple[bytes, ...] = ()
     expires: int | None = None
     not_before: int | None = None
     address: Network | None = None
@@ -132,18 +136,23 @@ class Presented(Struct, frozen=True, kw_only=True):
     countries: frozenset[str] = frozenset()
     blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False
+    cache_life: int = 0
     from_headers: bool = False
     confidence: frozenset[str] = frozenset()
 
 
 class MintOrder(Struct, frozen=True, kw_only=True):
-    """What a new URL shall say. Times are unix seconds; `extras` are the vendor's own words, by name."""
+    """What a new URL shall say. Times are unix seconds; `extras` are the vendor's own words, by name.
+
+    `nonce` is a new random text of base64url, for dialects whose URLs are told apart; "" where nobody made one.
+    """
 
     now: int
     expires: int
     not_before: int | None = None
     address: Address | Network | None = None
     extras: Mapping[str, str] = {}
+    nonce: str = ""
 
 
 class Dialect(Protocol):

@@ -33,7 +33,7 @@ from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.realm import waivers
 from countermark.signing.repairs import Repair, lenient_target, repairs
 from countermark.signing.table import DIALECTS
-from countermark.signing.verify import authenticate, signer
+from countermark.signing.verify import AHEAD, authenticate, signer
 
 NOWHERE = ip_address("192.0.2.0")
 """Stands for a client whose address is not known (RFC 5737)."""
@@ -179,7 +179,8 @@ def _clock(error: CountermarkError, presented: Presented, now: float) -> Finding
     if isinstance(error, Expired) and presented.expires is not None:
         detail = f"expired {int(now - presented.expires)} seconds ago by this clock"
     else:
-        detail = f"valid in {int((presented.not_before or presented.issued or 0) - now) + 1} seconds by this clock"
+        begins = max(presented.not_before or 0, (presented.issued or 0) - AHEAD)
+        detail = f"valid in {int(begins - now) + 1} seconds by this clock"
     return Finding("clock", f"{detail}; the signature itself holds", proven=True)
 
 

@@ -44,6 +44,7 @@ from countermark.signing.dialect import (
     refuse_unfillable,
 )
 from countermark.signing.expiry import read_expiry
+from countermark.signing.network import read_network, write_network
 from countermark.signing.primitives import holds, sign
 from countermark.signing.spelling import CANONICAL_QUERY
 
@@ -56,7 +57,6 @@ _NOT_OPERATIONS = _RESERVED | {"preset"}
 _LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_FOREIGN = re.compile(r"%|^::ffff:")
 _TRANSFORM_HASH = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 _LENGTHS = {"hmac-sha256": 32, "ed25519": 64}
@@ -110,7 +110,7 @@ class Native:
             message=message(realm.audience, target.path, target.pairs),
             expires=expires,
             not_before=not_before,
-            address=_network(values["ip"]) if "ip" in values else None,
+            address=read_network("ip", values["ip"]) if "ip" in values else None,
             preset=values.get("preset", ""),
             transform_hash=_transform_hash(values) if "th" in values else "",
         )
@@ -161,8 +161,7 @@ def mint_native(
     if not_before is not None:
         facts["nbf"] = str(not_before)
     if address is not None:
-        single = address.num_addresses == 1
-        facts["ip"] = str(address.network_address if single else address)
+        facts["ip"] = write_network(address)
     pairs = [(pair.name, pair.value) for pair in target.pairs] + list(facts.items())
     written = sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
     signed = message(audience, target.path, tuple(Pair("", "", raw) for raw in written))
@@ -180,17 +179,6 @@ def _key_id(text: str) -> str:
     if not _KEY_ID.fullmatch(text):
         raise ParameterInvalid("kid is required beside sig: the id of the signing key.")
     return text
-
-
-def _network(text: str) -> Network:
-    try:
-        network = ip_network(text)
-    except ValueError:
-        network = None
-    # Only the canonical text: no host bits, no zone, no leading zeros, no IPv4 dressed as IPv6.
-    if network is None or text not in (str(network), str(network.network_address)) or _FOREIGN.search(text):
-        raise ParameterInvalid("ip must be an address or a network in its usual short form, such as 203.0.113.0/24.")
-    return network
 
 
 def _transform_hash(values: Mapping[str, str]) -> str:

@@ -77,6 +77,12 @@ def ecdsa_holds(public: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def der_of(raw: bytes) -> bytes:
+    """The DER of an ECDSA signature that is written as r and s, one after the other (IEEE P1363, as WebCrypto does)."""
+    half = len(raw) // 2
+    return encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
+
+
 def rsa_holds(public: bytes, message: bytes, signature: bytes, hashed: HashAlgorithm) -> bool:
     """RSASSA-PKCS1-v1_5 (RFC 8017 §8.2), by SPKI DER."""
     loaded = _loaded(public)

@@ -30,7 +30,8 @@ _Attempt = tuple[str, str, list[str]]
 _MAX_PERMUTED = 5
 _MAX_SEGMENTS = 16
 _SIGNATURES = (
-    "sig", "token", "Signature", "X-Amz-Signature", "edge-cache-token", "__token__", "hdnts", "hdnea", "hdntl", "__gda__",
+    "sig", "token", "signature", "Signature", "X-Amz-Signature", "edge-cache-token", "__token__", "hdnts", "hdnea",
+    "hdntl", "__gda__", "md5", "st", "verify", "s", "ik-s", "__cld_token__",
 )  # fmt: skip
 _TRACKERS = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|yclid|igshid|mc_[ce]id|_ga|_gl|srsltid|ref")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")

@@ -19,6 +19,9 @@ from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDN
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 from countermark.signing.nginx import NginxSecureLink, NginxSecureLinkHMAC, NginxSecureLinkSecret
+from countermark.signing.ogimage import OGImage
+from countermark.signing.pixel_fiddler import PixelFiddler
+from countermark.signing.retail_digitals import RetailDigitals
 from countermark.signing.rfc9421 import MessageSignature
 from countermark.signing.s3_sigv4 import S3SigV4
 
@@ -44,6 +47,9 @@ DIALECTS: Mapping[str, Dialect] = {
     "nginx_secure_link": NginxSecureLink(),
     "nginx_secure_link_hmac": NginxSecureLinkHMAC(),
     "nginx_secure_link_secret": NginxSecureLinkSecret(),
+    "ogimage": OGImage(),
+    "pixel_fiddler": PixelFiddler(),
+    "retail_digitals": RetailDigitals(),
     "rfc9421": MessageSignature(),
     "s3_sigv4": S3SigV4(),
 }
@@ -55,6 +61,7 @@ KEY_USES: Mapping[str, KeyUse] = {
         forms=dialect.capabilities.forms,
         least_secret=dialect.capabilities.least_secret,
         salted=dialect.capabilities.salted,
+        private_once=dialect.capabilities.private_once,
     )
     for name, dialect in DIALECTS.items()
 }

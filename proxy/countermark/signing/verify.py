@@ -39,7 +39,7 @@ from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.table import DIALECTS
 
 _METHODS = frozenset({"GET", "HEAD"})
-_AHEAD = 60
+AHEAD = 60
 """Seconds that an issuer's clock may be ahead of ours."""
 
 
@@ -143,7 +143,7 @@ def _check_validity(claims: Claims, key: Key, now: float) -> None:
         raise KeyInactive("The key that signed this URL is not in use.", private=f"key {key.id} is {key.state}")
     if claims.not_before is not None and now < claims.not_before:
         raise NotYetValid("The URL is not valid yet.")
-    if claims.issued is not None and claims.issued > now + _AHEAD:
+    if claims.issued is not None and claims.issued > now + AHEAD:
         raise NotYetValid("The URL was issued in the future.")
     if claims.expires is None:
         return
@@ -184,6 +184,7 @@ def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
         countries=presented.countries,
         blocked_countries=presented.blocked_countries,
         exclusive_expiry=presented.exclusive_expiry,
+        cache_life=presented.cache_life,
         from_headers=presented.from_headers,
         confidence=presented.confidence,
     )

@@ -20,8 +20,8 @@ CENTURY = 100 * 366 * 86_400
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a vector is checked in; `options` are the dialect's own, `country` is the client's where the vector
-    does not say."""
+    """What a vector is checked in; `options` are the dialect's own, `country` is the client's where the vector does not
+    say, `used` the single-use ids that are spent."""
 
     keys: tuple[Key, ...]
     options: Mapping[str, Value] = {}
@@ -29,6 +29,7 @@ class World(Struct, frozen=True, kw_only=True):
     base_url: str = ""
     sources: tuple[str, ...] = ()
     country: str = ""
+    used: frozenset[str] = frozenset()
 
 
 Adapter = Callable[[dict[str, Any], dict[str, Any]], World]
