@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
 from countermark.signing.dialect import Dialect
+from countermark.signing.imgproxy import Imgproxy
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "imgproxy": Imgproxy(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
 }
