@@ -10,12 +10,15 @@ from countermark.signing.dialect import Dialect
 from countermark.signing.imgproxy import Imgproxy
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
+from countermark.signing.thumbor import IMAGOR, THUMBOR
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "imagor": IMAGOR,
     "imgproxy": Imgproxy(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),
+    "thumbor": THUMBOR,
 }
 
 KEY_USES: Mapping[str, KeyUse] = {

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations
-from countermark.imaging.syntax import imgproxy, keycdn, native
+from countermark.imaging.syntax import imgproxy, keycdn, native, thumbor
 
 
 class Reader(Protocol):
@@ -18,6 +18,8 @@ class Reader(Protocol):
 
 SYNTAXES: Mapping[str, Reader] = {
     "native": native.read,
+    "imagor": thumbor.read_imagor,
     "imgproxy": imgproxy.read,
     "keycdn": keycdn.read,
+    "thumbor": thumbor.read_thumbor,
 }
