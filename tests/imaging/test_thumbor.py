@@ -40,6 +40,8 @@ def bare(*names: str) -> tuple[Pair, ...]:
         (["size=300x200", "smart", "halign=left"],
          {"width": 300, "height": 200, "fit": "cover", "gravity": "attention"}),
         (["size=-x-"], {"flip": "hv"}),
+        (["size=300x200", "halign=left", "rotate()=180"],
+         {"width": 300, "height": 200, "fit": "cover", "gravity": "east", "rotate": 180}),
         (["crop=10x20:110x220"], {"region": Region(10, 20, 100, 200)}),
         (["quality()=70", "format()=webp"], {"quality": 70, "format": "webp"}),
         (["background_color()=0f0"], {"background": "00ff00"}),
@@ -76,7 +78,8 @@ def test_the_servers_mean_different_things() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        ["trim=trim"], ["meta=meta"], ["debug"], ["padding=1x1"], ["size=origx20"], ["fit=full-fit-in"], ["fit=adaptive-fit-in"],
+        ["trim=trim"], ["meta=meta"], ["debug"], ["padding=1x1"], ["size=origx20"], ["fit=full-fit-in"],
+        ["fit=adaptive-fit-in"],
         ["crop=0.1x0.1:0.9x0.9"], ["brightness()=10"], ["fill()=blur"], ["format()=heif"], ["rotate()=45"],
         ["rotate()=90", "size=3x3"], ["grayscale()"], ["watermark()=x"], ["focal()=1x1:2x2"],
     ],

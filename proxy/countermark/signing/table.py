@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
 from countermark.signing.dialect import Dialect
+from countermark.signing.imagekit import ImageKit
+from countermark.signing.imgix import Imgix
 from countermark.signing.imgproxy import Imgproxy
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
@@ -14,7 +16,9 @@ from countermark.signing.thumbor import IMAGOR, THUMBOR
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "imagekit": ImageKit(),
     "imagor": IMAGOR,
+    "imgix": Imgix(),
     "imgproxy": Imgproxy(),
     "keycdn_image": KeyCDNImage(),
     "keycdn_access": KeyCDNAccess(),

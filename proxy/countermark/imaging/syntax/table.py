@@ -7,7 +7,7 @@ from typing import Protocol
 
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations
-from countermark.imaging.syntax import imgproxy, keycdn, native, thumbor
+from countermark.imaging.syntax import imagekit, imgix, imgproxy, keycdn, native, thumbor
 
 
 class Reader(Protocol):
@@ -18,7 +18,9 @@ class Reader(Protocol):
 
 SYNTAXES: Mapping[str, Reader] = {
     "native": native.read,
+    "imagekit": imagekit.read,
     "imagor": thumbor.read_imagor,
+    "imgix": imgix.read,
     "imgproxy": imgproxy.read,
     "keycdn": keycdn.read,
     "thumbor": thumbor.read_thumbor,

@@ -28,6 +28,7 @@ from countermark.imaging.syntax.fields import (
     unsupported,
     whole,
 )
+from countermark.imaging.syntax.turned import place_before_turn
 
 _CROP = re.compile(r"([0-9]{1,5})x([0-9]{1,5}):([0-9]{1,5})x([0-9]{1,5})")
 _SIZE = re.compile(r"(-?)([0-9]{0,5})x(-?)([0-9]{0,5})")
@@ -65,9 +66,7 @@ def _read(pairs: tuple[Pair, ...], start: Operations | None, table: FieldTable) 
     values |= values.pop("size", {})
     _choose_fit(values)
     _choose_place(values)
-    turn: int = values.get("rotate", 0)
-    if turn in (90, 270) and ("width" in values or values.get("flip")):
-        raise ParameterInvalid("'rotate' by a quarter turn is supported without a size and a flip only.")
+    place_before_turn(values)
     return normalise(structs.replace(start or Operations(), **values))
 
 
@@ -97,11 +96,6 @@ def _choose_place(values: dict[str, Any]) -> None:
     if smart and values.get("fit") == "cover":
         values["gravity"] = "attention"
         return
-    flip = values.get("flip", "")
-    if "h" in flip:
-        across = {"left": "right", "right": "left"}.get(across, across)
-    if "v" in flip:
-        down = {"top": "bottom", "bottom": "top"}.get(down, down)
     word = {"top": "north", "bottom": "south"}.get(down, "") + {"left": "west", "right": "east"}.get(across, "")
     # In pad the picture stands in the middle whatever the parts say of the crop.
     values["gravity"] = word or "center" if values.get("fit") == "cover" else "center"
