@@ -1,4 +1,4 @@
-"""imgix's and ImageKit's words as the house's operations."""
+"""imgix's, ImageKit's and Cloudinary's words as the house's operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from countermark.core.errors import ParameterInvalid
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations, Region, normalise
-from countermark.imaging.syntax import imagekit, imgix
+from countermark.imaging.syntax import cloudinary, imagekit, imgix
 
 
 def pairs(text: str, border: str) -> tuple[Pair, ...]:
@@ -100,3 +100,44 @@ def test_what_the_engine_lacks_of_imagekit_is_refused_by_name(steps: str) -> Non
     """Never ignored."""
     with pytest.raises(ParameterInvalid, match="supported"):
         imagekit.read(pairs(steps, "-"))
+
+
+def steps(text: str) -> tuple[Pair, ...]:
+    return pairs(text.replace(",", "&").replace("/", "&_&"), "_")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("w_300", {"width": 300, "fit": "contain"}),
+        ("w_300,h_200", {"width": 300, "height": 200, "fit": "fill"}),
+        ("c_fill,g_auto,h_200,w_300", {"width": 300, "height": 200, "fit": "cover", "gravity": "attention"}),
+        ("c_lfill,h_200,w_300", {"width": 300, "height": 200, "fit": "cover", "enlarge": False}),
+        ("c_limit,w_300", {"width": 300}),
+        ("b_rgb:ff0000,c_pad,h_200,w_300", {"width": 300, "height": 200, "fit": "pad", "background": "ff0000"}),
+        ("c_crop,h_20,w_30,x_1,y_2", {"region": Region(1, 2, 30, 20)}),
+        ("c_fill,h_200,w_300/f_auto,q_auto", {"width": 300, "height": 200, "fit": "cover", "format": "auto"}),
+        ("a_90/c_fill,h_200,w_300", {"width": 300, "height": 200, "fit": "cover", "rotate": 90}),
+        (
+            "a_180,c_fill,g_north,h_200,w_300",
+            {"width": 300, "height": 200, "fit": "cover", "rotate": 180, "gravity": "south"},
+        ),
+        ("a_hflip", {"flip": "h"}),
+        ("a_ignore,e_blur:200,q_80", {"orient": False, "blur": 10.0, "quality": 80}),
+        ("fl_keep_attribution,dpr_2.0,w_10", {"metadata": "copyright", "dpr": 2.0, "width": 10, "fit": "contain"}),
+    ],
+)
+def test_cloudinary_steps_mean_operations(text: str, meant: dict[str, Any]) -> None:
+    """Sides, strategies, chains, turns, output."""
+    assert cloudinary.read(steps(text)) == normalise(Operations(**meant))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["w_0.5", "w_auto", "c_thumb,w_3", "g_face", "c_crop,w_3,h_3", "a_45", "a_90,w_3", "e_sepia", "bo_1px_solid_red", "l_text",
+     "r_max", "f_auto/w_1,x_2", "dpr_auto", "b_auto", "fl_lossy", "o_50"],
+)  # fmt: skip
+def test_what_the_engine_lacks_of_cloudinary_is_refused_by_name(text: str) -> None:
+    """Never ignored."""
+    with pytest.raises(ParameterInvalid, match="supported"):
+        cloudinary.read(steps(text))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from countermark.keys.keyfile import KeyUse
 from countermark.settings.option import Option
+from countermark.signing.cloudinary import Cloudinary, CloudinaryAuthToken
 from countermark.signing.dialect import Dialect
 from countermark.signing.imagekit import ImageKit
 from countermark.signing.imgix import Imgix
@@ -16,6 +17,8 @@ from countermark.signing.thumbor import IMAGOR, THUMBOR
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
+    "cloudinary": Cloudinary(),
+    "cloudinary_auth_token": CloudinaryAuthToken(),
     "imagekit": ImageKit(),
     "imagor": IMAGOR,
     "imgix": Imgix(),

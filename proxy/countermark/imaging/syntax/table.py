@@ -7,7 +7,7 @@ from typing import Protocol
 
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations
-from countermark.imaging.syntax import imagekit, imgix, imgproxy, keycdn, native, thumbor
+from countermark.imaging.syntax import cloudinary, imagekit, imgix, imgproxy, keycdn, native, thumbor
 
 
 class Reader(Protocol):
@@ -18,6 +18,7 @@ class Reader(Protocol):
 
 SYNTAXES: Mapping[str, Reader] = {
     "native": native.read,
+    "cloudinary": cloudinary.read,
     "imagekit": imagekit.read,
     "imagor": thumbor.read_imagor,
     "imgix": imgix.read,
