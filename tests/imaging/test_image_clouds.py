@@ -9,7 +9,7 @@ import pytest
 from countermark.core.errors import ParameterInvalid
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations, Region, normalise
-from countermark.imaging.syntax import cloudinary, imagekit, imgix
+from countermark.imaging.syntax import cloudinary, imagekit, imageproxy, imgix
 
 
 def pairs(text: str, border: str) -> tuple[Pair, ...]:
@@ -141,3 +141,32 @@ def test_what_the_engine_lacks_of_cloudinary_is_refused_by_name(text: str) -> No
     """Never ignored."""
     with pytest.raises(ParameterInvalid, match="supported"):
         cloudinary.read(steps(text))
+
+
+def options(*said: str) -> tuple[Pair, ...]:
+    return tuple(Pair(name, value, text) for text in said for name, _, value in [text.partition("=")])
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ([], {}),
+        (["size=300x200"], {"width": 300, "height": 200, "fit": "cover", "enlarge": False}),
+        (["size=300x200", "scaleUp", "sc"], {"width": 300, "height": 200, "fit": "cover", "gravity": "attention"}),
+        (["size=300x200", "fit"], {"width": 300, "height": 200}),
+        (["size=300x0", "scaleUp"], {"width": 300, "fit": "contain"}),
+        (["r=90"], {"rotate": 270}),
+        (["fv", "fh", "q=80", "format=png"], {"flip": "hv", "quality": 80, "format": "png"}),
+        (["cx=1", "cw=30", "ch=20"], {"region": Region(1, 0, 30, 20)}),
+    ],
+)
+def test_imageproxy_options_mean_operations(said: list[str], meant: dict[str, Any]) -> None:
+    """Sides, cuts, turns, output."""
+    assert imageproxy.read(options(*said)) == normalise(Operations(**meant))
+
+
+@pytest.mark.parametrize("said", ["size=0.5x0", "trim", "format=tiff", "cx=-5", "cx=5", "cw=0.5"])
+def test_what_the_engine_lacks_of_imageproxy_is_refused_by_name(said: str) -> None:
+    """Never ignored."""
+    with pytest.raises(ParameterInvalid, match="supported"):
+        imageproxy.read(options(said))

@@ -9,6 +9,7 @@ from countermark.settings.option import Option
 from countermark.signing.cloudinary import Cloudinary, CloudinaryAuthToken
 from countermark.signing.dialect import Dialect
 from countermark.signing.imagekit import ImageKit
+from countermark.signing.imageproxy import ImageProxy
 from countermark.signing.imgix import Imgix
 from countermark.signing.imgproxy import Imgproxy
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
@@ -20,6 +21,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "cloudinary": Cloudinary(),
     "cloudinary_auth_token": CloudinaryAuthToken(),
     "imagekit": ImageKit(),
+    "imageproxy": ImageProxy(),
     "imagor": IMAGOR,
     "imgix": Imgix(),
     "imgproxy": Imgproxy(),

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations
-from countermark.imaging.syntax import cloudinary, imagekit, imgix, imgproxy, keycdn, native, thumbor
+from countermark.imaging.syntax import cloudinary, imagekit, imageproxy, imgix, imgproxy, keycdn, native, thumbor
 
 
 class Reader(Protocol):
@@ -20,6 +20,7 @@ SYNTAXES: Mapping[str, Reader] = {
     "native": native.read,
     "cloudinary": cloudinary.read,
     "imagekit": imagekit.read,
+    "imageproxy": imageproxy.read,
     "imagor": thumbor.read_imagor,
     "imgix": imgix.read,
     "imgproxy": imgproxy.read,
