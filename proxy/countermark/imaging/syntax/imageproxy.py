@@ -65,8 +65,20 @@ def _format(name: str, text: str) -> object:
     return choice({"jpeg": "jpeg", "png": "png"})(name, text)
 
 
+def _yes(name: str, text: str) -> bool:  # noqa: ARG001  every reader of a field takes both
+    return True
+
+
+def _across(name: str, text: str) -> str:  # noqa: ARG001
+    return "h"
+
+
+def _down(name: str, text: str) -> str:  # noqa: ARG001
+    return "v"
+
+
 TABLE: FieldTable = {
-    "size": ("size", _size), "fit": ("inside", lambda *_: True), "scaleUp": ("enlarge", lambda *_: True),
-    "sc": ("smart", lambda *_: True), "fh": ("across", lambda *_: "h"), "fv": ("down", lambda *_: "v"),
+    "size": ("size", _size), "fit": ("inside", _yes), "scaleUp": ("enlarge", _yes),
+    "sc": ("smart", _yes), "fh": ("across", _across), "fv": ("down", _down),
     "r": ("rotate", _rotate), "q": ("quality", whole(1, 100)), "format": ("format", _format), "trim": ("trim", unsupported),
 } | {name: (name, _pixels) for name in ("cx", "cy", "cw", "ch")}  # fmt: skip
