@@ -147,3 +147,20 @@ def test_a_mark_lies_inside_the_picture(w: int, h: int, mw: int, mh: int, scale:
     assert place.width >= 1 and place.height >= 1
     assert place.left >= 0 and place.left + place.width <= w
     assert place.top >= 0 and place.top + place.height <= h
+
+
+@pytest.mark.parametrize(
+    ("query", "layout"),
+    [
+        ("w=900&h=300&fit=cover&enlarge=0", Layout(width=600, height=400, crop=Region(0, 50, 600, 300))),
+        ("w=900&h=900&fit=cover&enlarge=0", Layout(width=600, height=400)),
+        ("w=300&h=300&fit=cover&enlarge=0", Layout(width=450, height=300, crop=Region(75, 0, 300, 300))),
+        ("w=900&h=600&fit=pad&enlarge=0", Layout(width=600, height=400, canvas=Region(150, 100, 900, 600))),
+        ("w=300&h=300&fit=pad&enlarge=0", Layout(width=300, height=200, canvas=Region(0, 50, 300, 300))),
+    ],
+)
+def test_what_must_not_be_enlarged_is_cut_or_padded_as_it_is(query: str, layout: Layout) -> None:
+    """Cover then gives less than the box, pad a wider margin."""
+    operations = native.read(pairs(query))
+    assert operations is not None
+    assert lay_out(600, 400, operations) == layout

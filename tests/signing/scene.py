@@ -56,12 +56,21 @@ def realm_with(
     *dialects: str,
     site: str = "shop",
     options: Mapping[str, Mapping[str, Value]] = {},
+    prefix: str = "/",
     base_url: str = "",
     sources: tuple[str, ...] = (),
 ) -> Realm:
     """A realm with these options of its dialects, the others as they are by default."""
     chosen = {name: defaults(name) | dict(options.get(name, {})) for name in dialects}
-    return Realm(site=site, audience=site, dialects=dialects, options=chosen, base_url=base_url, sources=sources)
+    return Realm(
+        site=site,
+        audience=site,
+        dialects=dialects,
+        prefix=prefix,
+        options=chosen,
+        base_url=base_url,
+        sources=sources,
+    )
 
 
 def edge(

@@ -276,7 +276,7 @@ def test_a_site_becomes_a_realm() -> None:
     assert realm_of(site) == realm("native", "keycdn_access", keycdn_ip=True)
     assert realm_of(replace(site, audience="img")).audience == "img"
     with pytest.raises(ConfigurationInvalid):
-        realm_of(replace(site, accept=("imgix",)))
+        realm_of(replace(site, accept=("telegraph",)))
 
 
 def test_the_client_of_an_unbound_url_does_not_matter() -> None:

@@ -182,6 +182,7 @@ def _realm(dialect: str, world: World) -> Realm:
         site="site",
         audience=world.audience,
         dialects=(dialect,),
+        prefix=world.prefix,
         options={dialect: defaults(dialect) | dict(world.options)},
         base_url=world.base_url,
         sources=world.sources,

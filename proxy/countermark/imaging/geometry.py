@@ -82,6 +82,8 @@ def lay_out(width: int, height: int, operations: Operations) -> Layout:
     if operations.fit == "scale-down" and width <= box_width and height <= box_height:
         return Layout(width=width, height=height)
     inner_width, inner_height = _contain(width, height, box_width, box_height)
+    if inner_width > width and operations.fit == "pad" and not operations.enlarge:
+        inner_width, inner_height = width, height
     if operations.fit != "pad" or (inner_width, inner_height) == (box_width, box_height):
         return Layout(width=inner_width, height=inner_height)
     left, top = _compass(box_width - inner_width, box_height - inner_height, operations.gravity)
@@ -136,6 +138,9 @@ def _cover(width: int, height: int, box_width: int, box_height: int, operations:
         full_width, full_height = box_width, max(box_height, _scaled(height, box_width, width))
     else:
         full_width, full_height = max(box_width, _scaled(width, box_height, height)), box_height
+    if not operations.enlarge and (full_width > width or full_height > height):
+        full_width, full_height = width, height
+        box_width, box_height = min(box_width, width), min(box_height, height)
     if (full_width, full_height) == (box_width, box_height):
         return Layout(width=full_width, height=full_height)
     spare_width, spare_height = full_width - box_width, full_height - box_height

@@ -39,6 +39,7 @@ class Operations(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     fit             scale-down: into the box, never enlarged; contain: into the box, enlarged if needed (`inside` is
                     read as contain); cover: fills the box, the rest is cut by gravity; fill: stretched to the box;
                     pad: contain, then filled up to the box with the background
+    enlarge         False: cover and pad never make a smaller original larger; cover then gives less than the box
     region          cut out of the EXIF-oriented original first
     gravity, focal  what cover keeps, and where pad puts the picture (compass only); focal is (x, y), each 0..1 of
                     the picture that goes into the box
@@ -56,6 +57,7 @@ class Operations(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     width: int | None = None
     height: int | None = None
     fit: Fit = "scale-down"
+    enlarge: bool = True
     region: Region | None = None
     gravity: Gravity = "center"
     focal: tuple[float, float] | None = None
@@ -139,6 +141,8 @@ def _normalise_box(operations: Operations, changes: dict[str, object]) -> None:
         changes["fit"] = fit
     if boxless and operations.dpr != 1.0:
         changes["dpr"] = 1.0
+    if not operations.enlarge and fit not in ("cover", "pad"):
+        changes["enlarge"] = True
     gravity: Gravity = operations.gravity
     centred = gravity == "focal" and operations.focal in (None, (0.5, 0.5))
     unused = fit not in ("cover", "pad") or (fit == "pad" and gravity in (*_SMART, "focal"))
@@ -163,6 +167,7 @@ def canonical_text(operations: Operations) -> str:
         ops.width is not None and f"w={ops.width}",
         ops.height is not None and f"h={ops.height}",
         ops.fit != "scale-down" and f"fit={ops.fit}",
+        not ops.enlarge and "enlarge=0",
         ops.region is not None and "crop={},{},{},{}".format(*structs.astuple(ops.region)),
         ops.focal is not None and f"fp={_decimal(ops.focal[0])},{_decimal(ops.focal[1])}",
         ops.focal is None and ops.gravity != "center" and f"g={ops.gravity}",

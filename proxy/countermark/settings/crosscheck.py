@@ -161,8 +161,12 @@ def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
     for index, source in enumerate(site.sources):
         prefix = _split(source)
         # Without its last slash https://a.example would also mean https://a.example.attacker.example.
-        if prefix is None or not prefix.scheme or not prefix.netloc or not source.endswith("/") or "?" in source:
-            yield f"{path}.sources[{index}]", "should be a URL with scheme and host that ends with a slash"
+        placed = prefix is not None and bool(prefix.netloc or prefix.scheme == "local")
+        if prefix is None or not prefix.scheme or not placed or not source.endswith("/") or "?" in source:
+            yield (
+                f"{path}.sources[{index}]",
+                "should be a URL with scheme and host (or local:///) that ends with a slash",
+            )
 
 
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:

@@ -19,6 +19,7 @@ from countermark.settings.option import Option, Value
 class Realm(Struct, frozen=True, kw_only=True):
     """The side of a site that signing sees: its name, the audience signed into native URLs, its dialects in order.
 
+    prefix     path prefix of the site, with a slash at both ends; a dialect that signs path segments reads what follows
     options    by dialect and name, defaults filled in (`signing/realm.py`)
     base_url   scheme and host as the viewer sees them, without a slash at the end, for dialects that sign them; "" where
                the settings do not say
@@ -28,6 +29,7 @@ class Realm(Struct, frozen=True, kw_only=True):
     site: str
     audience: str
     dialects: tuple[str, ...]
+    prefix: str = "/"
     options: Mapping[str, Mapping[str, Value]] = {}
     base_url: str = ""
     sources: tuple[str, ...] = ()
@@ -35,6 +37,10 @@ class Realm(Struct, frozen=True, kw_only=True):
     def option(self, dialect: str, name: str) -> Value:
         """The value of a declared option of one of the realm's dialects."""
         return self.options[dialect][name]
+
+    def behind_prefix(self, path: str) -> str | None:
+        """The rest of a raw path behind the site's prefix, without a leading slash; None where it lies elsewhere."""
+        return path[len(self.prefix) :] if path.startswith(self.prefix) else None
 
     def flag(self, dialect: str, name: str) -> bool:
         """A bool option."""

@@ -26,6 +26,7 @@ def realm_of(site: SiteSettings) -> Realm:
         site=site.name,
         audience=site.audience or site.name,
         dialects=site.accept,
+        prefix=site.match.prefix,
         options={name: _options(name, site.dialects.get(name, {})) for name in site.accept},
         base_url=site.base_url.rstrip("/"),
         sources=site.sources,

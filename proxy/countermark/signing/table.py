@@ -12,10 +12,15 @@ from countermark.signing.bunny import BunnyBasic, BunnyHMAC, BunnySHA256Legacy
 from countermark.signing.cloudflare_images import CloudflareImages
 from countermark.signing.cloudflare_timed import CloudflareTimedHMAC
 from countermark.signing.cloudfront import CloudFront, CloudFrontCookie
+from countermark.signing.cloudinary import Cloudinary, CloudinaryAuthToken
 from countermark.signing.dialect import Dialect
 from countermark.signing.fastly import FastlyToken
 from countermark.signing.gcp_cdn import GCPCDN, GCPCDNCookie
 from countermark.signing.gcp_media_cdn import MediaCDN, MediaCDNCookie, MediaCDNToken
+from countermark.signing.imagekit import ImageKit
+from countermark.signing.imageproxy import ImageProxy
+from countermark.signing.imgix import Imgix
+from countermark.signing.imgproxy import Imgproxy
 from countermark.signing.keycdn import KeyCDNAccess, KeyCDNImage
 from countermark.signing.native import Native
 from countermark.signing.nginx import NginxSecureLink, NginxSecureLinkHMAC, NginxSecureLinkSecret
@@ -24,6 +29,7 @@ from countermark.signing.pixel_fiddler import PixelFiddler
 from countermark.signing.retail_digitals import RetailDigitals
 from countermark.signing.rfc9421 import MessageSignature
 from countermark.signing.s3_sigv4 import S3SigV4
+from countermark.signing.thumbor import IMAGOR, THUMBOR
 
 DIALECTS: Mapping[str, Dialect] = {
     "native": Native(),
@@ -36,12 +42,19 @@ DIALECTS: Mapping[str, Dialect] = {
     "cloudflare_timed_hmac": CloudflareTimedHMAC(),
     "cloudfront": CloudFront(),
     "cloudfront_cookie": CloudFrontCookie(),
+    "cloudinary": Cloudinary(),
+    "cloudinary_auth_token": CloudinaryAuthToken(),
     "fastly_token": FastlyToken(),
     "gcp_cdn": GCPCDN(),
     "gcp_cdn_cookie": GCPCDNCookie(),
     "gcp_media_cdn": MediaCDN(),
     "gcp_media_cdn_cookie": MediaCDNCookie(),
     "gcp_media_cdn_token": MediaCDNToken(),
+    "imagekit": ImageKit(),
+    "imageproxy": ImageProxy(),
+    "imagor": IMAGOR,
+    "imgix": Imgix(),
+    "imgproxy": Imgproxy(),
     "keycdn_access": KeyCDNAccess(),
     "keycdn_image": KeyCDNImage(),
     "nginx_secure_link": NginxSecureLink(),
@@ -52,6 +65,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "retail_digitals": RetailDigitals(),
     "rfc9421": MessageSignature(),
     "s3_sigv4": S3SigV4(),
+    "thumbor": THUMBOR,
 }
 
 KEY_USES: Mapping[str, KeyUse] = {

@@ -26,6 +26,7 @@ class World(Struct, frozen=True, kw_only=True):
     keys: tuple[Key, ...]
     options: Mapping[str, Value] = {}
     audience: str = "site"
+    prefix: str = "/"
     base_url: str = ""
     sources: tuple[str, ...] = ()
     country: str = ""

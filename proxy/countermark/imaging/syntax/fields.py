@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from countermark.core.errors import ParameterInvalid, ParameterUnknown
@@ -34,10 +34,10 @@ def read_fields(pairs: tuple[Pair, ...], table: FieldTable) -> dict[str, object]
     return values
 
 
-def unknown(name: str, table: FieldTable) -> ParameterUnknown:
+def unknown(name: str, known: Iterable[str]) -> ParameterUnknown:
     """The error for a name that nothing understands, with the nearest known one."""
     shown = name[:_SHOWN]
-    near = get_close_matches(shown, table, n=1)
+    near = get_close_matches(shown, list(known), n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return ParameterUnknown(f"The parameter '{shown}' is not known.{hint}")
 
@@ -47,7 +47,7 @@ def invalid(name: str, text: str, allowed: str) -> ParameterInvalid:
     return ParameterInvalid(f"The parameter '{name}' must be {allowed}, not '{text[:_SHOWN]}'.")
 
 
-def whole(low: int, high: int) -> FieldReader:
+def whole(low: int, high: int) -> Callable[[str, str], int]:
     """A whole number in low..high, in plain ASCII digits."""
 
     def read(name: str, text: str) -> int:
@@ -59,7 +59,7 @@ def whole(low: int, high: int) -> FieldReader:
     return read
 
 
-def decimal(low: float, high: float) -> FieldReader:
+def decimal(low: float, high: float) -> Callable[[str, str], float]:
     """A decimal number in low..high with at most four places; no exponent, sign, infinity or NaN."""
 
     def read(name: str, text: str) -> float:
@@ -108,6 +108,19 @@ def colour(name: str, text: str) -> str:
     return digits[:6] if digits.endswith("ff") and len(digits) == 8 else digits
 
 
+def put(values: dict[str, object], name: str, fields: Mapping[str, object]) -> None:
+    """Add what one option says in several fields; like `read_fields`, nothing may be said twice."""
+    if not values.keys().isdisjoint(fields):
+        raise ParameterInvalid(f"The parameter '{name}' says again what another parameter of this URL said.")
+    values.update(fields)
+
+
+def lacking(name: str, what: str = "") -> ParameterInvalid:
+    """The error for a parameter, or one value of it, that the vendor has and the engine lacks."""
+    subject = f"The value '{what[:_SHOWN]}' of '{name}'" if what else f"The parameter '{name}'"
+    return ParameterInvalid(f"{subject} is known but not supported yet.")
+
+
 def unsupported(name: str, text: str) -> object:  # noqa: ARG001  every reader of a field takes both
     """A parameter that the vendor has and the engine lacks. It is refused: ignoring it would show another picture."""
-    raise ParameterInvalid(f"The parameter '{name}' is known but not supported yet.")
+    raise lacking(name)

@@ -1,6 +1,7 @@
 """The native query syntax: the names that users of image CDNs know.
 
 w width, h height      1..65535          fit     scale-down contain inside cover fill pad
+enlarge                0 1, of cover and pad
 crop                   x,y,w,h           g gravity   compass word or n ne e se s sw w nw c, attention smart entropy fp
 fp                     x,y each 0..1     fp-x, fp-y  the same, one by one
 dpr                    0.1..5            rot rotate  0 90 180 270       flip   h v hv        orient  0 1
@@ -61,7 +62,7 @@ _QUALITY = ("quality", whole(1, 100))
 TABLE = {
     "w": ("width", SIDE), "width": ("width", SIDE),
     "h": ("height", SIDE), "height": ("height", SIDE),
-    "fit": ("fit", choice(FITS)),
+    "fit": ("fit", choice(FITS)), "enlarge": ("enlarge", flag),
     "crop": ("region", _region),
     "g": _GRAVITY, "gravity": _GRAVITY,
     "fp": ("focal", _point), "fp-x": ("focal_x", _FRACTION), "fp-y": ("focal_y", _FRACTION),

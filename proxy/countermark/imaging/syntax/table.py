@@ -7,7 +7,7 @@ from typing import Protocol
 
 from countermark.core.target import Pair
 from countermark.imaging.operations import Operations
-from countermark.imaging.syntax import keycdn, native
+from countermark.imaging.syntax import cloudinary, imagekit, imageproxy, imgix, imgproxy, keycdn, native, thumbor
 
 
 class Reader(Protocol):
@@ -16,4 +16,14 @@ class Reader(Protocol):
     def __call__(self, pairs: tuple[Pair, ...], start: Operations | None = None) -> Operations | None: ...
 
 
-SYNTAXES: Mapping[str, Reader] = {"native": native.read, "keycdn": keycdn.read}
+SYNTAXES: Mapping[str, Reader] = {
+    "native": native.read,
+    "cloudinary": cloudinary.read,
+    "imagekit": imagekit.read,
+    "imageproxy": imageproxy.read,
+    "imagor": thumbor.read_imagor,
+    "imgix": imgix.read,
+    "imgproxy": imgproxy.read,
+    "keycdn": keycdn.read,
+    "thumbor": thumbor.read_thumbor,
+}
