@@ -122,6 +122,24 @@ async def test_other_proxies_get_the_statuses_of_pictures(start_front: StartFron
     assert (status, fields["countermark-reason"]) == (410, "expired")
 
 
+async def test_envoy_gets_a_yes_that_it_understands(start_front: StartFront) -> None:
+    """200 with no body, where the settings say so."""
+    settings = ForwardAuthSettings(target="X-Original-URI", only_200=True)
+    front = await start_front(picture, trusted=LOOPBACK, forward_auth=settings)
+    status, fields, body = await front.get("/verify", SIGNED)
+    assert (status, fields["content-length"], body) == (200, "0", b"")
+    assert fields["seen"].startswith("GET img.example.com /cat.png")
+
+
+async def test_the_query_of_a_question_says_nothing(start_front: StartFront) -> None:
+    """Caddy leaves the viewer's query there; only the header counts, and no other path is a question."""
+    front = await start_front(picture, trusted=LOOPBACK, forward_auth=URI)
+    assert (await front.get("/verify?sig=x", "X-Original-URI: /a.png"))[0] == 401
+    assert (await front.get("/verify?w=1", SIGNED))[0] == 204
+    for target in ("/verifyx", "/verify/a?b", "/Verify"):
+        assert (await front.get(target, SIGNED))[2] == b"picture"
+
+
 async def test_a_question_with_a_body_is_refused(start_front: StartFront) -> None:
     """As everywhere."""
     front = await start_front(picture, trusted=LOOPBACK, forward_auth=URI)

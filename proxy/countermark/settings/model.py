@@ -39,6 +39,7 @@ class ForwardAuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             description="Header with the original method, such as X-Forwarded-Method. Empty: the question's own method."
         ),
     ] = ""
+    only_200: Annotated[bool, Meta(description="Say yes with 200 in place of 204, as Envoy needs.")] = False
     only_401_403: Annotated[
         bool,
         Meta(

@@ -121,7 +121,7 @@ class Edge:
             answer = await self._ask(connection, message, event)
         except CountermarkError as error:
             answer = self._problem(error, event)
-            if self._is_question(message):
+            if self._forwarded.asks(message.path):
                 answer = self._forwarded.refusal(answer)
         except Exception:
             # The traceback goes to the log under the id that the client sees, and nowhere else.
@@ -136,7 +136,7 @@ class Edge:
         """Answer a message whose answer lies in memory; False, with nothing done, for every other one."""
         if not isinstance(incoming, RawRequestMessage) or incoming.path in _HEALTH_PATHS:
             return False
-        if self._is_question(incoming):
+        if self._forwarded.asks(incoming.path):
             return False
         started = perf_counter()
         event = self._event()
@@ -160,13 +160,10 @@ class Edge:
     def _event(self) -> RequestEvent:
         return RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
 
-    def _is_question(self, message: RawRequestMessage) -> bool:
-        return message.path == self._forwarded.path
-
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
         # Before OPTIONS, whose 204 would be a yes to whoever asks.
-        if self._is_question(message):
-            return self._door.verify(self._request(connection, message, event), event)
+        if self._forwarded.asks(message.path):
+            return self._forwarded.approval(self._door.verify(self._request(connection, message, event), event))
         if message.method == "OPTIONS":
             event.method, event.client = message.method, connection.peer
             return _OPTIONS
@@ -181,7 +178,7 @@ class Edge:
         event.client = client.text
         event.method, event.path = message.method, _printable(message.path.partition("?")[0])
         asked = Asked(message.method, headers.get("host", ""), message.path)
-        if self._is_question(message):
+        if self._forwarded.asks(message.path):
             asked = self._forwarded.original(asked, headers, client)
             event.path = _printable(asked.target.partition("?")[0])
         event.host = host = self._host(asked.host)

@@ -33,9 +33,12 @@ class Forwarded:
         self._target = settings.target.lower()
         self._host = settings.host.lower()
         self._method = settings.method.lower()
+        self._only_200 = settings.only_200
         self._only_401_403 = settings.only_401_403
-        self.path = PATH if settings.target else ""
-        """The target of every question, "" where none is answered."""
+
+    def asks(self, target: str) -> bool:
+        """Whether the raw target is that of a question. A query is nothing to us: Caddy leaves the viewer's there."""
+        return target.startswith(PATH) and bool(self._target) and target.partition("?")[0] == PATH
 
     def original(self, question: Asked, headers: Mapping[str, str], client: Client) -> Asked:
         """The request that is meant. Raises PeerUntrusted, and TargetMalformed where its target is not told."""
@@ -50,6 +53,10 @@ class Forwarded:
             headers.get(self._host, "") if self._host else question.host,
             headers[self._target],
         )
+
+    def approval(self, answer: Answer) -> Answer:
+        """The yes in the status that the asking proxy understands."""
+        return replace(answer, status=200) if self._only_200 else answer
 
     def refusal(self, answer: Answer) -> Answer:
         """The refusal in a status that the asking proxy understands."""
