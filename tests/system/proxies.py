@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def _haproxy(folder: Path, port: int, asked: str, behind: str) -> list[str]:
 
 def _caddy(folder: Path, port: int, asked: str, behind: str) -> list[str]:
     places = {":8000": f"http://127.0.0.1:{port}", "127.0.0.1:8080": asked, "127.0.0.1:9000": behind}
-    quiet = "{\n\tadmin off\n\tpersist_config off\n}\n"
+    quiet = "{\n\tadmin off\n}\n"
     (folder / "Caddyfile").write_text(quiet + forwarding.sample("Caddyfile", places))
     return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
@@ -141,7 +142,11 @@ def running(name: str, folder: Path, originals: Path) -> Iterator[Front]:
         arguments = sample.start(folder, port, "{}:{}".format(*gate.address), "{}:{}".format(*behind))
         with (folder / "proxy.log").open("wb") as log:
             process = subprocess.Popen(
-                [str(program(sample.program)), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [str(program(sample.program)), *arguments],
+                env={**os.environ, "HOME": str(folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         stack.callback(processes.end, process)
         front = Front(("127.0.0.1", port), gate, caches=sample.caches)

@@ -132,6 +132,8 @@ def test_the_server_behind_hears_the_key_and_never_a_forged_one(front: Front) ->
     assert len(keys) == 1
     assert keys != {"0" * 64}
     assert {told["countermark-site"] for told in heard} == {"bench"}
+    # These URLs have no client: what says otherwise is the viewer's own word.
+    assert {told.get("countermark-client", "") for told in heard} == {""}
 
 
 def test_every_signature_of_a_picture_finds_the_same_copy(caching: Front) -> None:
