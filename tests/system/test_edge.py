@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from benchmarks.setting import tool
+
+from countermark.core.encoding import base64url
+from countermark.core.target import parse_target
+from countermark.keys.keyring import Key
+from countermark.signing.native import mint_native
 
 ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "deploy" / "edge"
@@ -111,6 +117,22 @@ def test_the_edge_refuses_a_changed_url(old: str, new: str) -> None:
     first, second = node(JUDGE, str(EDGE / "native.mjs"), stdin=json.dumps([good, changed]))
     assert (first["allowed"], second["allowed"]) == (True, False)
     assert second["status"] in (400, 401, 403, 410)
+
+
+def test_the_worker_passes_on_what_is_signed() -> None:
+    """The viewer's own URL, for the gateway to verify again."""
+    secret = bytes(range(32))
+    key = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=secret)
+    target = mint_native(
+        parse_target("/shop/a%20cat.jpg?w=3"), audience="shop", key=key, expires=int(time.time()) + 600
+    )
+    env = {
+        "COUNTERMARK_KEYS": json.dumps({"k1": base64url(secret)}),
+        "COUNTERMARK_AUDIENCE": "shop",
+        "COUNTERMARK_MAX_LIFE": str(WEEK),
+    }
+    url = f"https://img.example.com{target}"
+    assert node(WORK, str(EDGE / "worker.mjs"), json.dumps([[url], env])) == [[[200, ""]], [url]]
 
 
 def test_the_worker_passes_on_nothing_that_it_refuses() -> None:
