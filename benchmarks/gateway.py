@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
@@ -73,11 +74,17 @@ class Gateway:
     log: Path
     expires: int = field(default_factory=lambda: int(time.time()) + LIFE)
 
-    def target(self, key: str, query: str = "", *, site: str = "bench") -> str:
-        """A signed target for an object, such as target("photo.jpg", "w=800&q=80")."""
+    def target(self, key: str, query: str = "", *, site: str = "bench", expires: int = 0, address: str = "") -> str:
+        """A signed target for an object, such as target("photo.jpg", "w=800&q=80"); `expires` 0 is some hours ahead."""
         path = f"/remote/{key}" if site == "remote" else f"/{key}"
         unsigned = f"{path}?{query}" if query else path
-        return mint_native(parse_target(unsigned), audience=site, key=self.key, expires=self.expires)
+        return mint_native(
+            parse_target(unsigned),
+            audience=site,
+            key=self.key,
+            expires=expires or self.expires,
+            address=ip_network(address) if address else None,
+        )
 
     def fetch(self, key: str, query: str = "") -> bytes:
         """The body of an answer. Raises OSError unless it is a 2xx."""
@@ -216,6 +223,7 @@ def start(
     workers: int,
     remote: str = "",
     render: Mapping[str, object] | None = None,
+    forward_auth: Mapping[str, object] | None = None,
     cores: Sequence[int] = (),
     descriptors: int = 0,
     listening: socket.socket | None = None,
@@ -224,6 +232,7 @@ def start(
 
     folder       where its settings, keys, cache and log go
     remote       base URL of an HTTP origin on loopback for the site `remote`
+    forward_auth questions at /verify, from a proxy on loopback whose cache may keep the answers
     cores        pin it there
     descriptors  its limit of open files
     listening    hand it this socket (LISTEN_FDS) instead of an address of its own
@@ -235,12 +244,12 @@ def start(
     _write(
         folder / "settings.yaml",
         {
-            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers},
+            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers, **_asked(forward_auth)},
             "keys": str(folder / "keys.yaml"),
             "cache": {"disk": str(folder / "cache"), "disk_size": "4GiB"},
             "render": dict(render or {}),
             "origins": _origins(originals, remote),
-            "sites": _sites(remote),
+            "sites": _sites(remote, shared=forward_auth is not None),
             "log": {"format": "json", "level": "warning", "requests": False},
         },
     )
@@ -288,8 +297,16 @@ def _origins(originals: Path, remote: str) -> dict[str, object]:
     return origins
 
 
-def _sites(remote: str) -> list[dict[str, object]]:
-    sites: list[dict[str, object]] = [{"name": "bench", "origin": "local", "accept": ["native"]}]
+def _asked(forward_auth: Mapping[str, object] | None) -> dict[str, object]:
+    if forward_auth is None:
+        return {}
+    return {"trusted_proxies": ["127.0.0.0/8"], "forward_auth": dict(forward_auth)}
+
+
+def _sites(remote: str, *, shared: bool) -> list[dict[str, object]]:
+    sites: list[dict[str, object]] = [
+        {"name": "bench", "origin": "local", "accept": ["native"], "shared_caches": shared}
+    ]
     if remote:
         sites.append({"name": "remote", "origin": "remote", "match": {"prefix": "/remote/"}, "accept": ["native"]})
     return sites

@@ -42,12 +42,16 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
+{servers}
+}}
+"""
+
+SERVER = """
   server {{
     listen 127.0.0.1:{port};
     root {root};
 {locations}
   }}
-}}
 """
 
 SECURE_LINK = f"""
@@ -88,16 +92,24 @@ def image_filter_locations(widths: Sequence[int], quality: int) -> str:
 def running(
     folder: Path, root: Path, *, workers: int, locations: str, modules: Sequence[Path] = (), cores: Sequence[int] = ()
 ) -> Iterator[Nginx]:
-    """nginx in the foreground, ended on leaving. Raises RuntimeError where it does not come up."""
+    """nginx with one server for these locations. Raises RuntimeError where it does not come up."""
     port = free_port()
+    servers = SERVER.format(port=port, root=root, locations=locations.replace("{root}", str(root)))
+    with serving(folder, servers, port, workers=workers, modules=modules, cores=cores) as nginx:
+        yield nginx
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, servers: str, port: int, *, workers: int, modules: Sequence[Path] = (), cores: Sequence[int] = ()
+) -> Iterator[Nginx]:
+    """nginx in the foreground, with what may stand in its http block; ended on leaving. Raises RuntimeError."""
     (folder / "nginx.conf").write_text(
         FRAME.format(
             modules="\n".join(f"load_module {module};" for module in modules),
             workers=workers,
             folder=folder,
-            root=root,
-            port=port,
-            locations=locations.replace("{root}", str(root)),
+            servers=servers,
             user="user root;" if os.geteuid() == 0 else "",  # the temporary folder belongs to whoever runs this
         )
     )

@@ -115,6 +115,8 @@ def test_a_wrong_section_costs_one_fault_and_shifts_no_other() -> None:
         ("server: { listen: '[::1]:80x' }", "server.listen"),
         ("server: { listen: 'a:1', admin: 'a:1' }", "server.admin"),
         ("server: { trusted_proxies: [10.0.0.1/8] }", "server.trusted_proxies[0]"),
+        ("server: { forward_auth: { target: X-Original-URI } }", "server.forward_auth.target"),
+        ("server: { trusted_proxies: [10.0.0.0/8], forward_auth: { host: 'a b' } }", "server.forward_auth.host"),
         ("server: { header_timeout: 0 }", "server.header_timeout"),
         ("server: { workers: 0 }", "server.workers"),
         ("server: { workers: many }", "server.workers"),

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from countermark.core.answer import Answer
+from countermark.core.errors import Expired, SignatureMissing
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Target, parse_target
+from countermark.settings.model import ForwardAuthSettings
 from countermark.signing.dialect import Denial
 from countermark.web.acceptor import Acceptor
 from countermark.web.address import resolver
@@ -20,6 +22,7 @@ from countermark.web.edge import Edge
 from countermark.web.guard import Guard, Limits
 
 WAIT = 10.0
+NOT_ASKED = ForwardAuthSettings()
 
 Handle = Callable[[EdgeRequest, RequestEvent], Awaitable[Answer]]
 
@@ -63,6 +66,14 @@ class FunctionDoor:
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return await self._handle(request, event)
 
+    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+        if "sig" not in {pair.name for pair in request.target.pairs}:
+            raise SignatureMissing("The URL is not signed.")
+        if request.target.path == "/late.png":
+            raise Expired("The URL has expired.")
+        facts = (request.method, request.host, request.target.raw, str(request.client), request.country)
+        return Answer(status=204, headers=(("Seen", " ".join(facts)),))
+
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
         return None
 
@@ -83,7 +94,7 @@ StartFront = Callable[..., Awaitable[Front]]
 
 @pytest.fixture
 async def start_front() -> AsyncGenerator[StartFront, None]:
-    """A factory: start_front(handle, trusted=..., denials=..., reasons=..., header_timeout=... )."""
+    """A factory: start_front(handle, trusted=..., denials=..., reasons=..., forward_auth=..., header_timeout=... )."""
     acceptors: list[Acceptor] = []
     guards: list[Guard] = []
     sweepers: list[asyncio.Task[None]] = []
@@ -94,6 +105,7 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
         trusted: tuple[str, ...] = (),
         denials: dict[str, dict[str, Denial]] | None = None,
         reasons: tuple[str, ...] = (),
+        forward_auth: ForwardAuthSettings = NOT_ASKED,
         **limits: Any,
     ) -> Front:
         bounds = {
@@ -111,7 +123,13 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
             return list(reasons)
 
         edge = Edge(
-            FunctionDoor(handle), ready=ready, telemetry=events, resolve=resolver(trusted), denials=denials or {}
+            FunctionDoor(handle),
+            ready=ready,
+            telemetry=events,
+            resolve=resolver(trusted),
+            denials=denials or {},
+            forward_auth=forward_auth,
+            country_header="X-Country",
         )
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]

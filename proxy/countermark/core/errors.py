@@ -22,6 +22,8 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── AddressMismatch           bound to another client address
     │   ├── CountryMismatch           bound to other countries
     │   ├── Revoked                   authentic, but taken back
+    │   ├── PeerUntrusted             asks at /verify and is none of our proxies
+    │   ├── SingleUseRefused          a single-use credential at /verify, which shows nothing itself
     │   ├── SourceRefused             names a source that is not this site's
     │   └── TransformRefused          operations that this grant does not allow
     ├── Gone                     410
@@ -175,6 +177,18 @@ class Revoked(Refused):
     """Authentic, but this credential or its client was taken back."""
 
     reason = "revoked"
+
+
+class PeerUntrusted(Refused):
+    """Only a proxy of ours may say for whom and for what it asks."""
+
+    reason = "peer_untrusted"
+
+
+class SingleUseRefused(Refused):
+    """Opens one time only, which holds no longer once another server shows the picture."""
+
+    reason = "single_use_refused"
 
 
 class SourceRefused(Refused):

@@ -17,6 +17,7 @@ from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
 from countermark.delivery.respond import respond
 from countermark.delivery.sites import Site, SiteTable
+from countermark.delivery.vouch import vouch
 from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.keys.keyring import Keyring
 from countermark.ports import Uses
@@ -78,6 +79,12 @@ class FrontDoor:
         _name(event, warrant.site, warrant.proof.claims)
         event.cache = "hit"
         return respond(rendition, warrant, request, event)
+
+    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+        """Whether another proxy may answer this request of its own, by the very checks that a picture takes."""
+        warrant = self._warrant(request, event)
+        admit(warrant.proof, request.client, request.received, country=request.country)
+        return vouch(warrant, request.received)
 
     async def _deliver(self, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
         obtained = await self._obtain(warrant.plan, request.headers, event)

@@ -14,7 +14,15 @@ LATER = 3600
 
 def tour(sign: DemoSigner) -> list[Step]:
     """All stops in order."""
-    return [*_good(sign), *_cached(sign), *_refused(sign), *_keycdn(sign), *_pictures(sign), *_watched()]
+    return [
+        *_good(sign),
+        *_cached(sign),
+        *_refused(sign),
+        *_keycdn(sign),
+        *_asked_for(sign),
+        *_pictures(sign),
+        *_watched(),
+    ]
 
 
 def _good(sign: DemoSigner) -> list[Step]:
@@ -154,6 +162,36 @@ def _keycdn(sign: DemoSigner) -> list[Step]:
     ]
 
 
+def _asked_for(sign: DemoSigner) -> list[Step]:
+    """What a proxy asks before it shows a picture of its own."""
+    first, second = sign.native("/photos/coffee.jpg?w=400"), sign.native("/photos/coffee.jpg?w=400", ends=LATER // 2)
+    return [
+        Step(title="may a proxy show it: yes", target="/verify", headers=_original(first), status=204, check=_empty),
+        Step(
+            title="another signature, the same cache key",
+            target="/verify",
+            headers=_original(second),
+            status=204,
+            expect=lambda replies: _same_key(replies["may a proxy show it: yes"]),
+        ),
+        Step(
+            title="may a proxy show it: no",
+            target="/verify",
+            headers=_original(first.replace("w=400", "w=4000")),
+            status=403,
+            expect=_reason("signature_invalid"),
+        ),
+    ]
+
+
+def _original(target: str) -> Mapping[str, str]:
+    return {"X-Original-URI": target}
+
+
+def _same_key(reply: Reply) -> Mapping[str, str]:
+    return {"Countermark-Cache-Key": reply.headers["countermark-cache-key"]}
+
+
 def _pictures(sign: DemoSigner) -> list[Step]:
     return [
         Step(
@@ -206,12 +244,12 @@ def origin_steps(token: str) -> list[Step]:
             headers={"Authorization": f"Bearer {token}"},
             status=200,
             # Once for the square, once for the burst.
-            check=lambda reply: _asked(reply, "astronaut.jpg", 2),
+            check=lambda reply: _fetched(reply, "astronaut.jpg", 2),
         ),
     ]
 
 
-def _asked(reply: Reply, name: str, times: int) -> str:
+def _fetched(reply: Reply, name: str, times: int) -> str:
     asked = json.loads(reply.body).get(name)
     return "" if asked == times else f"the origin was asked {asked} times for {name}, expected {times}"
 

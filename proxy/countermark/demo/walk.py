@@ -19,19 +19,22 @@ class Reply:
     body: bytes
 
 
+Fields = Mapping[str, str] | Callable[[Mapping[str, Reply]], Mapping[str, str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One stop of the tour: the request, the status it must get, and header fields that must hold these texts.
 
-    `target` may be a function of the replies so far, by title. `check` returns what is wrong, or "".
+    `headers` and `expect` may be functions of the replies so far, by title. `check` returns what is wrong, or "".
     """
 
     title: str
     target: str
     status: int
     method: str = "GET"
-    headers: Mapping[str, str] | Callable[[Mapping[str, Reply]], Mapping[str, str]] = field(default_factory=dict)
-    expect: Mapping[str, str] = field(default_factory=dict)
+    headers: Fields = field(default_factory=dict)
+    expect: Fields = field(default_factory=dict)
     check: Callable[[Reply], str] = lambda _reply: ""
     admin: bool = False
     times: int = 1
@@ -50,10 +53,14 @@ def walk(steps: list[Step], public: tuple[str, int], admin: tuple[str, int]) -> 
     """Walk the steps in order, each over HTTP as a client would."""
     replies: dict[str, Reply] = {}
     for step in steps:
-        headers = step.headers(replies) if callable(step.headers) else step.headers
-        reply, faults = _exchange(step, headers, admin if step.admin else public)
+        reply, faults = _exchange(step, _known(step.headers, replies), admin if step.admin else public)
+        expected = _known(step.expect, replies)
         replies[step.title] = reply
-        yield Outcome(step=step, reply=reply, faults=(*faults, *_compare(step, reply)))
+        yield Outcome(step=step, reply=reply, faults=(*faults, *_compare(step, reply, expected)))
+
+
+def _known(fields: Fields, replies: Mapping[str, Reply]) -> Mapping[str, str]:
+    return fields(replies) if callable(fields) else fields
 
 
 def _exchange(step: Step, headers: Mapping[str, str], address: tuple[str, int]) -> tuple[Reply, list[str]]:
@@ -82,11 +89,11 @@ def fetch(
         connection.close()
 
 
-def _compare(step: Step, reply: Reply) -> list[str]:
+def _compare(step: Step, reply: Reply, expected: Mapping[str, str]) -> list[str]:
     faults = []
     if reply.status != step.status:
         faults.append(f"status {reply.status}, expected {step.status}")
-    for name, text in step.expect.items():
+    for name, text in expected.items():
         got = reply.headers.get(name.lower(), "")
         if text not in got:
             faults.append(f"{name}: {got!r}, expected {text!r} in it")

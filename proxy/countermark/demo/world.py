@@ -30,6 +30,8 @@ server:
   listen: {public}
   admin: {admin}
   workers: 2
+  trusted_proxies: [127.0.0.0/8]
+  forward_auth: {{ target: X-Original-URI }}
 keys: ./keys.yaml
 cache: {{ memory: 64MiB, disk: ./cache, disk_size: 256MiB }}
 origins:

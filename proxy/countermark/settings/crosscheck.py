@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from countermark.settings.convert import suggestion
-from countermark.settings.model import OriginSettings, Settings, SiteSettings
+from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import Option
 
 Found = tuple[str, str]
@@ -45,6 +45,16 @@ def _server(settings: Settings) -> Iterator[Found]:
     if server.listen == server.admin and not server.listen.endswith(":0"):
         yield "server.admin", "the same address as server.listen; metrics and admin need one of their own"
     yield from _networks("server.trusted_proxies", server.trusted_proxies)
+    yield from _forward_auth(server)
+
+
+def _forward_auth(server: ServerSettings) -> Iterator[Found]:
+    asked = server.forward_auth
+    for key, header in (("target", asked.target), ("host", asked.host), ("method", asked.method)):
+        if header and not _HEADER.fullmatch(header):
+            yield f"server.forward_auth.{key}", "is no header name"
+    if asked.target and not server.trusted_proxies:
+        yield "server.forward_auth.target", "is set, and server.trusted_proxies names nobody who may ask"
 
 
 def _networks(path: str, networks: tuple[str, ...]) -> Iterator[Found]:

@@ -20,6 +20,34 @@ OptionText = Annotated[
 Secret = Annotated[str, Meta(extra={"secret": True})]
 
 
+class ForwardAuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers at /verify, by which another proxy asks whether it may show what it was asked for."""
+
+    target: Annotated[
+        str,
+        Meta(
+            description="Header with the original path and query, such as X-Original-URI. Empty: there is no /verify."
+        ),
+    ] = ""
+    host: Annotated[
+        str,
+        Meta(description="Header with the original host, such as X-Forwarded-Host. Empty: the question's own Host."),
+    ] = ""
+    method: Annotated[
+        str,
+        Meta(
+            description="Header with the original method, such as X-Forwarded-Method. Empty: the question's own method."
+        ),
+    ] = ""
+    only_200: Annotated[bool, Meta(description="Say yes with 200 in place of 204, as Envoy needs.")] = False
+    only_401_403: Annotated[
+        bool,
+        Meta(
+            description="Refuse with 401 or 403 alone, as nginx auth_request needs; Countermark-Status has the true one."
+        ),
+    ] = False
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the gateway listens, and what it bears from its clients."""
 
@@ -43,6 +71,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     country_header: Annotated[
         str, Meta(description="Header in which a trusted proxy names the client's country, such as CF-IPCountry.")
     ] = ""
+    forward_auth: Annotated[ForwardAuthSettings, Meta(description="Questions of other proxies.")] = (
+        ForwardAuthSettings()
+    )
     max_connections: Annotated[
         Annotated[int, Meta(ge=1)] | Literal["auto"],
         Meta(description="Open connections a worker. auto: a third of its file descriptors."),

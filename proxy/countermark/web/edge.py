@@ -26,9 +26,11 @@ from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Target
 from countermark.ports import Telemetry
+from countermark.settings.model import ForwardAuthSettings
 from countermark.web import problems, wire
 from countermark.web.address import Resolve
 from countermark.web.connection import MAX_LINE, BodyPresent, Connection, HeaderTooLarge, Incoming
+from countermark.web.forwarded import Asked, Forwarded
 
 # nginx's number for a client that went before its answer; it is told to the log and metrics, never sent.
 CLIENT_GONE = 499
@@ -52,6 +54,10 @@ class Door(Protocol):
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Raises CountermarkError."""
+        ...
+
+    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+        """Whether another proxy may answer the request. Raises CountermarkError."""
         ...
 
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
@@ -79,6 +85,7 @@ class Edge:
         telemetry: Telemetry,
         resolve: Resolve,
         denials: problems.Denials,
+        forward_auth: ForwardAuthSettings,
         country_header: str = "",
     ) -> None:
         self._door = door
@@ -86,6 +93,7 @@ class Edge:
         self._telemetry = telemetry
         self._resolve = resolve
         self._denials = denials
+        self._forwarded = Forwarded(forward_auth)
         self._country_header = country_header.lower()
         self._dates = wire.Dates()
         self._prefix = secrets.token_hex(4)
@@ -113,6 +121,8 @@ class Edge:
             answer = await self._ask(connection, message, event)
         except CountermarkError as error:
             answer = self._problem(error, event)
+            if self._forwarded.asks(message.path):
+                answer = self._forwarded.refusal(answer)
         except Exception:
             # The traceback goes to the log under the id that the client sees, and nowhere else.
             log.exception("request failed", id=event.id)
@@ -125,6 +135,8 @@ class Edge:
     def serve_at_once(self, connection: Connection, incoming: Incoming) -> bool:
         """Answer a message whose answer lies in memory; False, with nothing done, for every other one."""
         if not isinstance(incoming, RawRequestMessage) or incoming.path in _HEALTH_PATHS:
+            return False
+        if self._forwarded.asks(incoming.path):
             return False
         started = perf_counter()
         event = self._event()
@@ -149,6 +161,9 @@ class Edge:
         return RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
 
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
+        # Before OPTIONS, whose 204 would be a yes to whoever asks.
+        if self._forwarded.asks(message.path):
+            return self._forwarded.approval(self._door.verify(self._request(connection, message, event), event))
         if message.method == "OPTIONS":
             event.method, event.client = message.method, connection.peer
             return _OPTIONS
@@ -160,16 +175,20 @@ class Edge:
         client = self._resolve(connection.peer, headers.get("x-forwarded-for", ""))
         if client.trusted and _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
             event.id = headers["x-request-id"]
-        event.method = message.method
         event.client = client.text
-        event.path = _printable(message.path.partition("?")[0])
-        event.host = host = self._host(headers.get("host", ""))
-        if message.method not in ("GET", "HEAD"):
+        event.method, event.path = message.method, _printable(message.path.partition("?")[0])
+        asked = Asked(message.method, headers.get("host", ""), message.path)
+        if self._forwarded.asks(message.path):
+            asked = self._forwarded.original(asked, headers, client)
+            event.path = _printable(asked.target.partition("?")[0])
+        event.host = host = self._host(asked.host)
+        if asked.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"Only {problems.ALLOWED_METHODS} are understood here.")
+        event.method = asked.method
         return EdgeRequest(
             id=event.id,
-            method=message.method,
-            target=self._door.read_target(host, message.path),
+            method=asked.method,
+            target=self._door.read_target(host, asked.target),
             host=host,
             client=client.address,
             headers=headers,

@@ -60,6 +60,8 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.AddressMismatch: Problem(403, "Bound to another address"),
     errors.CountryMismatch: Problem(403, "Bound to other countries"),
     errors.Revoked: Problem(403, "Revoked"),
+    errors.PeerUntrusted: Problem(403, "Not a trusted proxy"),
+    errors.SingleUseRefused: Problem(403, "Single use not possible here"),
     errors.SourceRefused: Problem(403, "Source not allowed"),
     errors.TransformRefused: Problem(403, "Operations not allowed"),
     errors.Gone: Problem(410, "Gone"),

@@ -104,6 +104,7 @@ class _Service:
             telemetry=telemetry,
             resolve=resolve,
             denials=denials,
+            forward_auth=settings.server.forward_auth,
             country_header=settings.server.country_header,
         )
         self._watch_connections()
