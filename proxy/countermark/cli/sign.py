@@ -15,8 +15,8 @@ from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
 from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
-from countermark.keys.keyfile import read_life
 from countermark.keys.keyring import Key, Keyring
+from countermark.settings.units import parse_life
 from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.expiry import quantised
 from countermark.signing.explain import NOWHERE
@@ -31,10 +31,10 @@ class LifeType(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        life = value if isinstance(value, int) else read_life(value)
-        if life is None:
+        try:
+            return value if isinstance(value, int) else parse_life(value)
+        except ValueError:
             self.fail("must be a duration such as 15m, 12h or 7d", param, ctx)
-        return life
 
 
 @click.command("sign")
