@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from countermark.cli.address import site_option
+from countermark.cli.address import dialect_option, site_option
 from countermark.cli.options import config_option, json_option
 from countermark.cli.verify import explanation, ip_option, verdict
 from countermark.core.request import Address
@@ -18,10 +18,19 @@ from countermark.signing.explain import Explanation
 @click.argument("url")
 @config_option
 @site_option
+@dialect_option
 @ip_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    url: str,
+    config: Path,
+    site_name: str | None,
+    dialect_name: str | None,
+    client: Address,
+    as_json: bool,
+) -> None:
     """Say which check fails first, what exactly is signed, and what may have changed the URL on its way.
 
     It never prints the signature that would have been right.
@@ -29,8 +38,9 @@ def command(ctx: click.Context, url: str, config: Path, site_name: str | None, c
     \b
     Example:
       countermark explain 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…&utm_source=mail'
+      countermark explain --dialect keycdn_image 'https://img.example.com/shop/cat.jpg?width=800&token=…'
     """
-    found = explanation(url, config, site_name, client)
+    found = explanation(url, config, site_name, dialect_name, client)
     click.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
     ctx.exit(0 if found.good else 1)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
-from countermark.cli.address import AddressType, find_site, site_option, split_url
+from countermark.cli.address import AddressType, dialect_option, find_dialects, find_site, site_option, split_url
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
@@ -19,7 +20,9 @@ from countermark.signing.realm import realm_of
 ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
 
 
-def explanation(url: str, config: Path, site_name: str | None, client: Address) -> Explanation:
+def explanation(
+    url: str, config: Path, site_name: str | None, dialect_name: str | None, client: Address
+) -> Explanation:
     """What the gateway would make of a URL at this moment. Raises click errors for settings that cannot be used."""
     settings = read_settings(config)
     keyring = read_keyring(settings)
@@ -28,6 +31,7 @@ def explanation(url: str, config: Path, site_name: str | None, client: Address) 
         realm = realm_of(find_site(settings, site_name, origin, raw))
     except CountermarkError as error:
         raise click.ClickException(error.detail) from None
+    realm = replace(realm, dialects=find_dialects(realm, dialect_name))
     return explain(raw, realm=realm, keyring=keyring, now=time.time(), client=client)
 
 
@@ -43,17 +47,27 @@ def verdict(found: Explanation) -> str:
 @click.argument("url")
 @config_option
 @site_option
+@dialect_option
 @ip_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, url: str, config: Path, site_name: str | None, client: Address, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    url: str,
+    config: Path,
+    site_name: str | None,
+    dialect_name: str | None,
+    client: Address,
+    as_json: bool,
+) -> None:
     """Say whether a signed URL would be accepted now; exit 0 if so, 1 if not.
 
     \b
     Example:
       countermark verify 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…'
+      countermark verify --dialect keycdn_access --ip 203.0.113.7 'https://cdn.example.com/cat.jpg?token=…&expire=…'
     """
-    found = explanation(url, config, site_name, client)
+    found = explanation(url, config, site_name, dialect_name, client)
     facts = {name: getattr(found, name) for name in ("good", "site", "dialect", "key_id", "reason", "detail")}
     facts["expires_in"] = found.expires_in
     click.echo(msgspec.json.encode(facts).decode() if as_json else verdict(found))
