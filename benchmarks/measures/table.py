@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.measures import bombs, burst, hit, overload, peers, render, restart, slow, stream, wall
+from benchmarks.measures import bombs, burst, hit, overload, peers, render, restart, slow, stream, verify, wall
 from benchmarks.result import Result
 from benchmarks.setting import Setting
 
 MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "render": render.measure,
     "hit": hit.measure,
+    "verify": verify.measure,
     "burst": burst.measure,
     "peers": peers.measure,
     "stream": stream.measure,
