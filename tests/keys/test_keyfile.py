@@ -121,7 +121,7 @@ def test_all_faults_are_told_with_their_places() -> None:
         ("- {id: k1, secret: 'AAAA='}", "k1.secret"),
         (f"- {{id: k1, secret: [{S1}]}}", "k1.secret"),
         (f"- {{id: k1, id: k1, secret: {S1}}}", ""),
-        (f"- {{id: k1, dialect: imgix, secret: {S1}}}", "k1.dialect"),
+        (f"- {{id: k1, dialect: telegraph, secret: {S1}}}", "k1.dialect"),
         (f"- {{id: k1, algorithm: md5, secret: {S1}}}", "k1.algorithm"),
         (f"- {{id: k1, secret: {base64url(bytes(31))}}}", "k1.secret"),
         (f"- {{id: k1, text_secret: {'x' * 64}}}", "k1.text_secret"),
