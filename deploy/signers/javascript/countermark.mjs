@@ -23,9 +23,9 @@ export class Signer {
   #key;
 
   constructor({ kid, secret, privateKey, audience, base = "" }) {
-    require(typeof kid === "string" && KID.test(kid), "kid: 1 to 64 of A-Z a-z 0-9 . _ -");
-    require(audience && !CONTROL.test(audience), "audience: the site's audience, or else its name");
-    require((secret === undefined) !== (privateKey === undefined), "one of secret and privateKey is needed");
+    check(typeof kid === "string" && KID.test(kid), "kid: 1 to 64 of A-Z a-z 0-9 . _ -");
+    check(audience && !CONTROL.test(audience), "audience: the site's audience, or else its name");
+    check((secret === undefined) !== (privateKey === undefined), "one of secret and privateKey is needed");
     this.#kid = kid;
     this.#audience = audience;
     this.#base = base.replace(/\/+$/, "");
@@ -57,19 +57,19 @@ export class Signer {
   }
 }
 
-function require(condition, sentence) {
+function check(condition, sentence) {
   if (!condition) throw new TypeError(sentence);
 }
 
 function hmac(text) {
   const data = bytes(text);
-  require(data.length >= 32, "secret: at least 32 bytes as base64url without padding, as in keys.yaml");
+  check(data.length >= 32, "secret: at least 32 bytes as base64url without padding, as in keys.yaml");
   return { format: "raw", data, algorithm: { name: "HMAC", hash: "SHA-256" } };
 }
 
 function ed25519(text) {
   const seed = bytes(text);
-  require(seed.length === 32, "privateKey: 32 bytes as base64url without padding, as in keys.yaml");
+  check(seed.length === 32, "privateKey: 32 bytes as base64url without padding, as in keys.yaml");
   return { format: "pkcs8", data: new Uint8Array([...PKCS8, ...seed]), algorithm: { name: "Ed25519" } };
 }
 
@@ -88,7 +88,7 @@ function base64url(data) {
 }
 
 function escape(text) {
-  require(!CONTROL.test(text) && wellFormed(text), "control characters and halves of letters cannot stand in a URL");
+  check(!CONTROL.test(text) && wellFormed(text), "control characters and halves of letters cannot stand in a URL");
   return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
@@ -99,7 +99,7 @@ function wellFormed(text) {
 function escapePath(path) {
   const [first, ...segments] = path.split("/");
   const climbs = segments.some((segment) => ["", ".", ".."].includes(segment));
-  require(
+  check(
     first === "" && segments.length > 0 && !climbs && !path.includes("\\"),
     "path: starts with a slash, without empty segments, '.', '..' and backslashes",
   );
@@ -108,8 +108,8 @@ function escapePath(path) {
 
 function checkOperations(pairs) {
   for (const name of pairs.keys()) {
-    require(name !== "", "operations: a name is empty");
-    require(!RESERVED.has(name), `operations: ${name} is not an operation`);
+    check(name !== "", "operations: a name is empty");
+    check(!RESERVED.has(name), `operations: ${name} is not an operation`);
   }
 }
 
@@ -118,27 +118,27 @@ function tenDigits(seconds) {
 }
 
 function expiry(now, life, exact) {
-  require(Number.isInteger(life) && life >= 1, "life: whole seconds, at least one");
+  check(Number.isInteger(life) && life >= 1, "life: whole seconds, at least one");
   const window = exact ? 1 : Math.max(1, Math.floor(life / 4));
   const expires = Math.floor(Math.floor(now + life) / window) * window;
-  require(tenDigits(expires), "life: ends outside of the times that a URL can say");
+  check(tenDigits(expires), "life: ends outside of the times that a URL can say");
   return expires;
 }
 
 function startOf(notBefore, expires) {
-  require(tenDigits(notBefore) && notBefore < expires, "notBefore: unix seconds, earlier than the expiry");
+  check(tenDigits(notBefore) && notBefore < expires, "notBefore: unix seconds, earlier than the expiry");
   return String(notBefore);
 }
 
 function address(text) {
   // What a server that listens on IPv6 and IPv4 at once calls an IPv4 client.
   const plain = text.startsWith("::ffff:") && text.includes(".") ? text.slice("::ffff:".length) : text;
-  require(IP.test(plain), "ip: an address or a network such as 203.0.113.0/24");
+  check(IP.test(plain), "ip: an address or a network such as 203.0.113.0/24");
   return plain;
 }
 
 function hashOf(text, pairs) {
-  require(
+  check(
     pairs.get("preset") && TRANSFORM_HASH.test(text),
     "transformHash: 8 to 64 of A-Z a-z 0-9 _ - beside the operation preset",
   );

@@ -26,14 +26,14 @@ final class CountermarkSigner
         #[\SensitiveParameter] private readonly ?string $privateKey = null,
         private readonly string $base = '',
     ) {
-        self::require(preg_match('/^[A-Za-z0-9._-]{1,64}$/D', $kid) === 1, 'kid: 1 to 64 of A-Z a-z 0-9 . _ -');
-        self::require(
+        self::check(preg_match('/^[A-Za-z0-9._-]{1,64}$/D', $kid) === 1, 'kid: 1 to 64 of A-Z a-z 0-9 . _ -');
+        self::check(
             $audience !== '' && !preg_match('/[\x00-\x1f\x7f]/', $audience),
             "audience: the site's audience, or else its name",
         );
-        self::require(($secret === null) !== ($privateKey === null), 'one of secret and privateKey is needed');
+        self::check(($secret === null) !== ($privateKey === null), 'one of secret and privateKey is needed');
         $this->material = self::decode($secret ?? $privateKey);
-        self::require(
+        self::check(
             $privateKey === null ? strlen($this->material) >= 32 : strlen($this->material) === 32,
             'secret: at least 32 bytes (privateKey: 32) as base64url without padding, as in keys.yaml',
         );
@@ -63,20 +63,20 @@ final class CountermarkSigner
     ): string {
         foreach ($operations as $name => $_) {
             $fine = $name !== '' && !in_array((string) $name, self::RESERVED, true);
-            self::require($fine, "operations: '$name' is not an operation");
+            self::check($fine, "operations: '$name' is not an operation");
         }
         $expires = self::expiry($now ?? time(), $life, $exact);
         $facts = ['exp' => $expires, 'kid' => $this->kid];
         if ($notBefore !== null) {
             $earlier = self::tenDigits($notBefore) && $notBefore < $expires;
-            self::require($earlier, 'notBefore: unix seconds, earlier than the expiry');
+            self::check($earlier, 'notBefore: unix seconds, earlier than the expiry');
             $facts['nbf'] = $notBefore;
         }
         if ($ip !== null) {
             $facts['ip'] = self::address($ip);
         }
         if ($transformHash !== null) {
-            self::require(
+            self::check(
                 ($operations['preset'] ?? '') !== '' && preg_match('/^[A-Za-z0-9_-]{8,64}$/D', $transformHash) === 1,
                 'transformHash: 8 to 64 of A-Z a-z 0-9 _ - beside the operation preset',
             );
@@ -103,7 +103,7 @@ final class CountermarkSigner
         return sodium_crypto_sign_detached($message, sodium_crypto_sign_secretkey($pair));
     }
 
-    private static function require(bool $condition, string $sentence): void
+    private static function check(bool $condition, string $sentence): void
     {
         if (!$condition) {
             throw new InvalidArgumentException($sentence);
@@ -112,10 +112,10 @@ final class CountermarkSigner
 
     private static function expiry(int $now, int $life, bool $exact): int
     {
-        self::require($life >= 1, 'life: at least one second');
+        self::check($life >= 1, 'life: at least one second');
         $window = $exact ? 1 : max(1, intdiv($life, 4));
         $expires = intdiv($now + $life, $window) * $window;
-        self::require(self::tenDigits($expires), 'life: ends outside of the times that a URL can say');
+        self::check(self::tenDigits($expires), 'life: ends outside of the times that a URL can say');
         return $expires;
     }
 
@@ -129,7 +129,7 @@ final class CountermarkSigner
         // What a server that listens on IPv6 and IPv4 at once calls an IPv4 client.
         $plain = str_starts_with($text, '::ffff:') && str_contains($text, '.') ? substr($text, 7) : $text;
         $fine = preg_match('/^[0-9a-f:.]{2,39}(\/[0-9]{1,3})?$/D', $plain) === 1;
-        self::require($fine, 'ip: an address or a network such as 203.0.113.0/24');
+        self::check($fine, 'ip: an address or a network such as 203.0.113.0/24');
         return $plain;
     }
 
@@ -139,14 +139,14 @@ final class CountermarkSigner
         $first = array_shift($segments);
         $fine = $first === '' && $segments !== [] && !str_contains($path, '\\')
             && array_intersect($segments, ['', '.', '..']) === [];
-        self::require($fine, "path: starts with a slash, without empty segments, '.', '..' and backslashes");
+        self::check($fine, "path: starts with a slash, without empty segments, '.', '..' and backslashes");
         return implode('', array_map(static fn (string $segment): string => '/' . self::escape($segment), $segments));
     }
 
     private static function escape(string $text): string
     {
         $fine = preg_match('/^[^\x00-\x1f\x7f]*$/Du', $text) === 1;
-        self::require($fine, 'control characters and what is not UTF-8 cannot stand in a URL');
+        self::check($fine, 'control characters and what is not UTF-8 cannot stand in a URL');
         return rawurlencode($text);
     }
 
