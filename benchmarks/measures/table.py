@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.measures import bombs, burst, forward_auth, hit, overload, peers, render, restart, slow, stream, wall
+from benchmarks.measures import (
+    bombs,
+    burst,
+    forward_auth,
+    hit,
+    overload,
+    peers,
+    render,
+    restart,
+    slow,
+    stream,
+    verify,
+    wall,
+)
 from benchmarks.result import Result
 from benchmarks.setting import Setting
 
@@ -12,6 +25,7 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "render": render.measure,
     "hit": hit.measure,
     "forward_auth": forward_auth.measure,
+    "verify": verify.measure,
     "burst": burst.measure,
     "peers": peers.measure,
     "stream": stream.measure,

@@ -107,6 +107,30 @@ def test_both_keycdn_modes_are_signed(house: House) -> None:
     assert house.run("sign", "https://cdn.example.com/cat.jpg").exit_code == 1
 
 
+def test_the_dialect_is_chosen_among_those_of_the_site(house: House) -> None:
+    """For signing it picks the key; for the other two it is the only one that is read."""
+    url = house.signed("--dialect", "keycdn_image", "https://img.example.com/shop/cat.jpg?width=5")
+    assert "?width=5&token=" in url
+    for name in ("verify", "explain"):
+        assert house.run(name, "--dialect", "keycdn_image", url).exit_code == 0
+        assert house.run(name, "--dialect", "native", url).exit_code == 1
+        assert house.run(name, url).exit_code == 0
+    refused = house.run("sign", "--dialect", "keycdn_access", "https://img.example.com/shop/cat.jpg")
+    assert refused.exit_code == 2
+    assert "it accepts native, keycdn_image" in refused.output
+
+
+def test_a_url_is_bound_to_a_network_and_to_a_beginning(house: House) -> None:
+    """It is signed though it does not count yet."""
+    url = house.signed("--ip", "203.0.113.0/24", "--starts-in", "10m", "/shop/cat.jpg")
+    assert "ip=203.0.113.0%2F24" in url
+    verified = json.loads(house.run("verify", "--json", "--ip", "203.0.113.9", url).stdout)
+    assert verified["reason"] == "not_yet_valid"
+    now = house.signed("--ip", "203.0.113.0/24", "/shop/cat.jpg")
+    assert house.run("verify", "--ip", "203.0.113.9", now).exit_code == 0
+    assert house.run("verify", "--ip", "203.0.114.9", now).exit_code == 1
+
+
 def test_an_ed25519_key_signs(house: House) -> None:
     """Chosen by its id."""
     house.add_key("--id", "ed", "--algorithm", "ed25519", "--site", "shop")
@@ -127,6 +151,14 @@ def test_an_ed25519_key_signs(house: House) -> None:
         (("sign", "/shop/a//cat.jpg"), 1),
         (("sign", "/shop/cat.jpg?exp=1"), 1),
         (("sign", "--key", "z1", "/shop/cat.jpg?wdith=5"), 1),
+        (("sign", "/shop/cat.jpg", "--starts-in", "2h"), 1),
+        (("sign", "/shop/cat.jpg?width=5", "--dialect", "keycdn_image", "--starts-in", "1m"), 1),
+        (("sign", "https://cdn.example.com/cat.jpg", "--ip", "203.0.113.0/24"), 1),
+        (("sign", "/shop/cat.jpg", "--ip", "203.0.113.7/24"), 2),
+        (("sign", "/shop/cat.jpg", "--dialect", "telegraph"), 2),
+        (("sign", "/shop/cat.jpg", "--dialect", "keycdn_image", "--key", "k1"), 1),
+        (("verify", "/shop/cat.jpg", "--dialect", "telegraph"), 2),
+        (("explain", "/shop/cat.jpg", "--dialect", "telegraph"), 2),
         (("sign",), 2),
         (("verify", "/shop/cat.jpg"), 1),
         (("verify", "/shop/cat.jpg", "--ip", "300.0.0.1"), 2),

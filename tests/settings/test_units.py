@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countermark.settings.units import format_duration, format_size, parse_duration, parse_size
+from countermark.settings.units import format_duration, format_size, parse_duration, parse_life, parse_size
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,21 @@ def test_anything_else_is_refused(text: str) -> None:
     for parse in (parse_size, parse_duration):
         with pytest.raises(ValueError):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 1), ("90s", 90), ("15m", 900), ("1.5h", 5400), ("12h", 43_200), ("7d", 604_800)]
+)
+def test_a_life_is_read(text: str, seconds: int) -> None:
+    """A duration of whole seconds."""
+    assert parse_life(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0d", "500ms", "1.5", "d", "-1d", "1w", "٧d", "9" * 19 + "s"])
+def test_a_life_is_at_least_a_second_and_whole(text: str) -> None:
+    """What ends at once or between two seconds is no life of a URL."""
+    with pytest.raises(ValueError):
+        parse_life(text)
 
 
 @given(st.integers(min_value=0, max_value=2**50))

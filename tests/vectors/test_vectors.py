@@ -10,9 +10,10 @@ import pytest
 from tests.vectors.signing import check_file, main
 
 FOLDER = Path(__file__).parent
+FILES = [file for file in sorted(FOLDER.glob("*.json")) if '"signing-vectors/1"' in file.read_text(encoding="utf-8")]
 
 
-@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_all_known_answers_hold(file: Path) -> None:
     """Vendors' published values, computed ones, and the native dialect's own; each file of the folder wholly."""
     outcome = check_file(file)

@@ -1,18 +1,21 @@
-"""URLs on the command line, and the site that each belongs to."""
+"""URLs on the command line, the site that each belongs to, and the dialect in which it is signed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import click
 
+from countermark.core.grant import Network
 from countermark.core.request import Address
 from countermark.settings.model import Settings, SiteSettings
+from countermark.signing.dialect import Realm
 
 site_option = click.option("--site", "site_name", help="Name of the site; else the URL's host and path decide.")
+dialect_option = click.option("--dialect", "dialect_name", help="One of the site's dialects; else each in its order.")
 
 
 class AddressType(click.ParamType[Address]):
@@ -47,6 +50,18 @@ def host_of(origin: str) -> str:
     return authority if authority.endswith("]") else re.sub(r":[0-9]*\Z", "", authority)
 
 
+class NetworkType(click.ParamType[Address | Network]):
+    """An IPv4 or IPv6 address, or a network of them."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address | Network:
+        try:
+            return ip_network(value) if "/" in value else ip_address(value)
+        except ValueError:
+            self.fail("must be an address or a network such as 203.0.113.0/24", param, ctx)
+
+
 def split_url(url: str) -> tuple[str, str]:
     """The part before the path ("https://img.example.com", or "") and the raw target behind it."""
     scheme, separator, rest = url.partition("://")
@@ -69,6 +84,16 @@ def find_site(settings: Settings, name: str | None, origin: str, target: str) ->
     if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
         raise click.UsageError(f"Several sites have this path; name one with --site: {_names(ranked)}.")
     return ranked[0]
+
+
+def find_dialects(realm: Realm, name: str | None) -> tuple[str, ...]:
+    """The realm's dialects, or the one of this name. Raises click.UsageError where the site does not accept it."""
+    if name is None:
+        return realm.dialects
+    if name not in realm.dialects:
+        accepted = ", ".join(realm.dialects)
+        raise click.UsageError(f"Site {realm.site} does not accept the dialect {name}; it accepts {accepted}.")
+    return (name,)
 
 
 def _named(settings: Settings, name: str, path: str) -> SiteSettings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from countermark.cli.address import site_option
+from countermark.cli.address import dialect_option, site_option
 from countermark.cli.options import config_option, json_option
 from countermark.cli.verify import explanation, header_option, ip_option, verdict
 from countermark.core.request import Address
@@ -18,6 +18,7 @@ from countermark.signing.explain import Explanation
 @click.argument("url")
 @config_option
 @site_option
+@dialect_option
 @ip_option
 @header_option
 @json_option
@@ -27,6 +28,7 @@ def command(
     url: str,
     config: Path,
     site_name: str | None,
+    dialect_name: str | None,
     client: Address,
     headers: tuple[tuple[str, str], ...],
     as_json: bool,
@@ -38,8 +40,9 @@ def command(
     \b
     Example:
       countermark explain 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…&utm_source=mail'
+      countermark explain --dialect keycdn_image 'https://img.example.com/shop/cat.jpg?width=800&token=…'
     """
-    found = explanation(url, config, site_name, client, headers)
+    found = explanation(url, config, site_name, dialect_name, client, headers)
     click.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
     ctx.exit(0 if found.good else 1)
 

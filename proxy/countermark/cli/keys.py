@@ -15,9 +15,10 @@ from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.encoding import base64
 from countermark.core.errors import ConfigurationInvalid
-from countermark.keys.keyfile import load, render, replaced
+from countermark.keys.keyfile import load, render
 from countermark.keys.keyring import HASHES, MACS, TOKENS, Algorithm, Key
 from countermark.keys.material import new_private, public_of
+from countermark.keys.replacement import replaced
 from countermark.signing.table import KEY_USES
 
 

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
-from countermark.cli.address import AddressType, HeaderType, find_site, host_of, site_option, split_url
+from countermark.cli.address import (
+    AddressType,
+    HeaderType,
+    dialect_option,
+    find_dialects,
+    find_site,
+    host_of,
+    site_option,
+    split_url,
+)
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
@@ -29,7 +39,12 @@ header_option = click.option(
 
 
 def explanation(
-    url: str, config: Path, site_name: str | None, client: Address, headers: tuple[tuple[str, str], ...]
+    url: str,
+    config: Path,
+    site_name: str | None,
+    dialect_name: str | None,
+    client: Address,
+    headers: tuple[tuple[str, str], ...],
 ) -> Explanation:
     """What the gateway would make of a URL at this moment. Raises click errors for settings that cannot be used."""
     settings = read_settings(config)
@@ -39,6 +54,7 @@ def explanation(
         realm = realm_of(find_site(settings, site_name, origin, raw))
     except CountermarkError as error:
         raise click.ClickException(error.detail) from None
+    realm = replace(realm, dialects=find_dialects(realm, dialect_name))
     return explain(
         raw,
         realm=realm,
@@ -70,6 +86,7 @@ def verdict(found: Explanation) -> str:
 @click.argument("url")
 @config_option
 @site_option
+@dialect_option
 @ip_option
 @header_option
 @json_option
@@ -79,6 +96,7 @@ def command(
     url: str,
     config: Path,
     site_name: str | None,
+    dialect_name: str | None,
     client: Address,
     headers: tuple[tuple[str, str], ...],
     as_json: bool,
@@ -89,8 +107,9 @@ def command(
     Example:
       countermark verify 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…'
       countermark verify --header 'Cookie: CloudFront-Policy=…' https://img.example.com/shop/cat.jpg
+      countermark verify --dialect keycdn_access --ip 203.0.113.7 'https://cdn.example.com/cat.jpg?token=…&expire=…'
     """
-    found = explanation(url, config, site_name, client, headers)
+    found = explanation(url, config, site_name, dialect_name, client, headers)
     facts = {name: getattr(found, name) for name in ("good", "site", "dialect", "key_id", "reason", "detail")}
     facts["expires_in"] = found.expires_in
     click.echo(msgspec.json.encode(facts).decode() if as_json else verdict(found))

@@ -13,7 +13,7 @@ A vendor's key is written as the vendor shows it, in one of `secret`, `text_secr
 `hex_secret` and `base64_secret` (with padding, in either alphabet), whichever its dialect takes; `salt_hex` stands beside
 it where the dialect has a salt. A key pair has `public` (and `private`, where we may sign): base64url of 32 raw bytes for
 Ed25519, base64 DER for the others; or `public_pem` and `private_pem`. Every scalar is read as the text that stands there:
-no key id turns into a number or a date.
+no key id turns into a number or a date. The file keeps the bounds of `settings/document.py`: 256 KiB, no aliases, no tags.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from msgspec import Struct
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from msgspec.structs import replace
 
 from countermark.core.encoding import base64, base64url
 from countermark.core.errors import ConfigurationInvalid, Fault
@@ -42,8 +40,9 @@ from countermark.keys.keyring import (
     State,
 )
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
+from countermark.settings.document import Entries, Items, Node, Place, Scalar, parse
+from countermark.settings.units import format_duration, parse_life
 
-MAX_TEXT = 4 * 2**20
 MAX_LIFE = 3660 * 86_400
 
 _FORMS = get_args(Form)
@@ -65,11 +64,9 @@ _FIELDS = frozenset(
 )
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLAIN_TEXT = re.compile(rb"[ -~]+")
-_QUOTED = re.compile(r"['\"].*", re.DOTALL)
+_QUOTED = re.compile(r"['\"].*['\"]|['\"].*|\(\*.*\)", re.DOTALL)
 _NAME = re.compile(r"[a-z_]{1,24}")
 _SITE = re.compile(r"\*|[a-z0-9][a-z0-9_-]{0,62}")
-_LIFE = re.compile(r"([1-9][0-9]{0,8})([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _STATES = get_args(State)
 
 _WEAK = 16
@@ -99,40 +96,11 @@ class KeyUse(Struct, frozen=True, kw_only=True):
 def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
     """Read a keyring file. `uses` says which dialects exist. Raises ConfigurationInvalid with every fault."""
     reading = _Reading(file, uses)
-    root = reading.compose(text)
+    root = reading.tree(text)
     keys = reading.entries(root) if root is not None else []
     if reading.faults:
         raise ConfigurationInvalid(reading.faults)
     return Keyring(keys, warnings=tuple(reading.warnings))
-
-
-def replaced(text: str, key_id: str, key: Key) -> str:
-    """The text of a keyring file in which this key has the place of the one that is named; all else stays as it is.
-
-    Raises ConfigurationInvalid where there is no such entry, or where it does not stand by itself.
-    """
-    root = _Reading("", {}).compose(text)
-    entries = root.value if isinstance(root, SequenceNode) and not root.flow_style else []
-    for node in entries:
-        if isinstance(node, MappingNode) and _id_of(node) == key_id:
-            start, indent = node.start_mark.index, f"\n{' ' * node.start_mark.column}"
-            line_end = text.find("\n", _end(node))
-            rest = text[line_end:] if line_end >= 0 else "\n"
-            return text[:start] + render(key).removeprefix("- ").rstrip("\n").replace("\n  ", indent) + rest
-    raise ConfigurationInvalid([Fault(path=key_id, message="no entry of the keyring file can be replaced by this id")])
-
-
-def _id_of(node: MappingNode) -> str:
-    return next((str(value.value) for name, value in node.value if name.value == "id"), "")
-
-
-def _end(node: Node) -> int:
-    """Where what is written of a node ends: a block's own mark stands behind the comments that follow it."""
-    if isinstance(node, MappingNode) and not node.flow_style and node.value:
-        return max(_end(value) for _, value in node.value)
-    if isinstance(node, SequenceNode) and not node.flow_style and node.value:
-        return max(_end(value) for value in node.value)
-    return int(node.end_mark.index)
 
 
 def render(key: Key) -> str:
@@ -147,7 +115,7 @@ def render(key: Key) -> str:
         lines.append(f"  not_before: {key.not_before}")
     if key.not_after is not None:
         lines.append(f"  not_after: {key.not_after}")
-    lines.append(f"  max_life: {_render_life(key.max_life)}")
+    lines.append(f"  max_life: {format_duration(key.max_life)}")
     return "\n".join(lines) + "\n"
 
 
@@ -164,19 +132,6 @@ def _render_material(key: Key) -> list[str]:
     else:
         lines = [f"  secret: {base64url(key.material)}"]
     return [*lines, f"  salt_hex: {key.salt.hex()}"] if key.salt else lines
-
-
-def read_life(text: str) -> int | None:
-    """Seconds of "90s", "15m", "12h" or "7d"; None for anything else."""
-    found = _LIFE.fullmatch(text)
-    return int(found[1]) * _UNITS[found[2]] if found else None
-
-
-def _render_life(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def _read_time(text: str) -> int | None:
@@ -199,73 +154,60 @@ class _Reading:
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
 
-    def fault(self, node: Node | None, path: str, message: str) -> None:
-        mark = getattr(node, "start_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        self.faults.append(Fault(path=path, message=message, file=self.file, line=line, column=column))
+    def fault(self, place: Place, path: str, message: str) -> None:
+        self.faults.append(Fault(path=path, message=message, file=place.file, line=place.line, column=place.column))
 
-    def compose(self, text: str) -> Node | None:
-        if len(text) > MAX_TEXT:
-            self.fault(None, "", f"the file is larger than {MAX_TEXT} characters")
-            return None
+    def tree(self, text: str) -> Node | None:
         try:
-            return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
-        except MarkedYAMLError as error:
-            mark = error.problem_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-            # What the library quotes may be a secret, such as one that starts with a YAML sign.
-            said = _QUOTED.sub("", error.problem or "").strip()
-            message = f"not YAML: {said}"
-            self.faults.append(Fault(path="", message=message, file=self.file, line=line, column=column))
-        except (YAMLError, RecursionError, ValueError):
-            self.fault(None, "", "not YAML")
-        return None
+            return parse(text, file=self.file)
+        except ConfigurationInvalid as refused:
+            # What the reader quotes may be a secret, such as one that starts with a YAML sign.
+            self.faults += [replace(fault, message=_QUOTED.sub("…", fault.message)) for fault in refused.faults]
+            return None
 
     def entries(self, root: Node) -> list[Key]:
-        if not isinstance(root, SequenceNode):
-            self.fault(root, "", "a keyring file is a list of keys, each starting with '- id: …'")
+        if isinstance(root, Entries) and not root.nodes:
+            return []
+        if not isinstance(root, Items):
+            self.fault(root.place, "", "a keyring file is a list of keys, each starting with '- id: …'")
             return []
         keys: list[Key] = []
-        for number, node in enumerate(root.value):
+        for number, node in enumerate(root.nodes):
             fields = self.mapping(node, f"[{number}]")
-            key = _Entry(self, node, f"[{number}]", fields).key() if fields is not None else None
+            key = _Entry(self, node.place, f"[{number}]", fields).key() if fields is not None else None
             if key is not None:
-                self.compare(node, key, keys)
+                self.compare(node.place, key, keys)
                 keys.append(key)
         return keys
 
     def mapping(self, node: Node, path: str) -> dict[str, Node] | None:
-        if not isinstance(node, MappingNode):
-            self.fault(node, path, "must be a mapping with an id and a secret")
+        if not isinstance(node, Entries):
+            self.fault(node.place, path, "must be a mapping with an id and a secret")
             return None
-        fields: dict[str, Node] = {}
-        for name_node, value in node.value:
-            name = name_node.value if isinstance(name_node, ScalarNode) else None
-            if name is None or name not in _FIELDS:
-                shown = name if name and _NAME.fullmatch(name) else "this"
-                self.fault(name_node, path, f"{shown} is no field of a key; there are {', '.join(sorted(_FIELDS))}")
-            elif name in fields:
-                self.fault(name_node, f"{path}.{name}", "stands here twice")
-            else:
-                fields[name] = value
-        return fields
+        for name in node.nodes:
+            if name in _FIELDS:
+                continue
+            shown = name if _NAME.fullmatch(name) else "this"
+            message = f"{shown} is no field of a key; there are {', '.join(sorted(_FIELDS))}"
+            self.fault(node.key_places[name], path, message)
+        return {name: value for name, value in node.nodes.items() if name in _FIELDS}
 
-    def compare(self, node: Node, key: Key, others: list[Key]) -> None:
+    def compare(self, place: Place, key: Key, others: list[Key]) -> None:
         for other in others:
             if other.id == key.id:
-                self.fault(node, key.id, "another key has the same id")
+                self.fault(place, key.id, "another key has the same id")
             # One secret in two dialects lets a token of the one be presented as a token of the other.
             if other.material == key.material:
-                self.fault(node, key.id, f"has the same secret as {other.id}; each key needs its own")
+                self.fault(place, key.id, f"has the same secret as {other.id}; each key needs its own")
         use = self.uses[key.dialect]
         if use.key_ids:
             return
         met = [other for other in others if _meet(key, other)]
         if len(met) >= MAX_CANDIDATES:
-            self.fault(node, key.id, f"more than {MAX_CANDIDATES} keys of {key.dialect} for the same site")
+            self.fault(place, key.id, f"more than {MAX_CANDIDATES} keys of {key.dialect} for the same site")
         # Each of them is a whole public-key operation for every signature that a stranger makes up.
         if key.algorithm in PAIRS and sum(other.algorithm in PAIRS for other in met) >= MAX_PUBLIC_CANDIDATES:
-            self.fault(node, key.id, f"more than {MAX_PUBLIC_CANDIDATES} key pairs of {key.dialect} for the same site")
+            self.fault(place, key.id, f"more than {MAX_PUBLIC_CANDIDATES} key pairs of {key.dialect} for the same site")
 
 
 def _meet(key: Key, other: Key) -> bool:
@@ -278,9 +220,9 @@ def _meet(key: Key, other: Key) -> bool:
 class _Entry:
     """One entry of the file on its way to a Key. Faults never quote a value: it may be a misplaced secret."""
 
-    def __init__(self, reading: _Reading, node: Node, path: str, fields: dict[str, Node]) -> None:
+    def __init__(self, reading: _Reading, place: Place, path: str, fields: dict[str, Node]) -> None:
         self.reading = reading
-        self.node = node
+        self.place = place
         self.path = path
         self.fields = fields
 
@@ -307,16 +249,17 @@ class _Entry:
         return Key(**values) if len(self.reading.faults) == before else None
 
     def fault(self, field: str, message: str) -> None:
-        self.reading.fault(self.fields.get(field, self.node), f"{self.path}.{field}", message)
+        place = self.fields[field].place if field in self.fields else self.place
+        self.reading.fault(place, f"{self.path}.{field}", message)
 
     def text(self, field: str, *, default: str) -> str:
         node = self.fields.get(field)
         if node is None:
             return default
-        if not isinstance(node, ScalarNode):
+        if not isinstance(node, Scalar):
             self.fault(field, "must be one value")
             return default
-        return str(node.value)
+        return node.text
 
     def choice(self, field: str, choices: tuple[str, ...], *, default: str = "") -> str:
         chosen = self.text(field, default=default or choices[0])
@@ -394,8 +337,8 @@ class _Entry:
         node = self.fields.get("sites")
         if node is None:
             return ("*",)
-        items = node.value if isinstance(node, SequenceNode) else [node]
-        names = tuple(item.value if isinstance(item, ScalarNode) else "" for item in items)
+        items = node.nodes if isinstance(node, Items) else [node]
+        names = tuple(item.text if isinstance(item, Scalar) else "" for item in items)
         if not names or not all(_SITE.fullmatch(name) for name in names):
             self.fault("sites", 'must be a list of site names, or "*"')
         return names
@@ -412,8 +355,11 @@ class _Entry:
             self.fault("not_after", "must be later than not_before")
 
     def max_life(self) -> int:
-        life = read_life(self.text("max_life", default=""))
-        if life is None or life > MAX_LIFE:
+        try:
+            life = parse_life(self.text("max_life", default=""))
+        except ValueError:
+            life = 0
+        if not 0 < life <= MAX_LIFE:
             self.fault("max_life", f"must be a duration such as 15m, 12h or 7d, {MAX_LIFE // 86_400}d at most")
             return 0
         return life

@@ -28,6 +28,14 @@ def parse_duration(text: str) -> float:
     return float(number) * _SECONDS[unit]
 
 
+def parse_life(text: str) -> int:
+    """A duration of whole seconds, at least one: "90s", "15m", "12h", "7d". Raises ValueError."""
+    seconds = parse_duration(text)
+    if seconds < 1 or seconds != int(seconds):
+        raise ValueError(text)
+    return int(seconds)
+
+
 def format_size(size: int) -> str:
     """The shortest exact spelling of a number of bytes."""
     for unit in ("TiB", "GiB", "MiB", "KiB"):

@@ -13,7 +13,7 @@ Nothing separates the hashed parts, so the reader has to hold the borders: see `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from countermark.core.encoding import base64url, read_base64url
 from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TransformRefused
@@ -185,6 +185,8 @@ class KeyCDNAccess:
         refuse_unfillable(self.name, order, takes=frozenset({"address"} if bound else ()))
         if bound and order.address is None:
             raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given.")
+        if isinstance(order.address, IPv4Network | IPv6Network):
+            raise ParameterInvalid("A KeyCDN token is bound to one address, never to a network.")
         address = "" if order.address is None else str(order.address)
         template = realm.text(self.name, "token")
         return mint_keycdn_access(target, key=key, expires=order.expires, address=address, template=template)
