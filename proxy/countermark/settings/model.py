@@ -80,7 +80,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "auto"
     max_connections_per_peer: Annotated[
         int, Meta(ge=1, description="Connections of one peer address that have not sent a whole request yet.")
-    ] = 64
+    ] = 256
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
