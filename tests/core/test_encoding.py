@@ -5,13 +5,12 @@ from __future__ import annotations
 from base64 import b64decode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64url, read_base64url, read_hex
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=70))
 def test_what_is_written_is_read(data: bytes) -> None:
     """Both encodings return the bytes that they were given."""
@@ -19,7 +18,6 @@ def test_what_is_written_is_read(data: bytes) -> None:
     assert read_hex(data.hex()) == data
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="AQgwx-_+/= \n", max_size=24))
 def test_every_other_spelling_of_base64url_is_refused(text: str) -> None:
     """Padding, the other alphabet, white space, spare bits: all read by the lax decoder, none by this one."""

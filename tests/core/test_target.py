@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import TargetMalformed
@@ -169,7 +169,6 @@ def _decoded(text: str) -> str:
     return whole.encode("latin-1").decode("utf-8")
 
 
-@settings(deadline=None)
 @given(TARGETS)
 def test_the_fast_reading_and_the_rules_agree(raw: str) -> None:
     """What one expression accepts at once is what all rules accept one by one."""
@@ -181,7 +180,6 @@ def test_the_fast_reading_and_the_rules_agree(raw: str) -> None:
         assert acceptable(raw)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(raw: str) -> None:
     """Nothing but TargetMalformed comes out of a target."""

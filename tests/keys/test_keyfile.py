@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64url
@@ -239,7 +239,6 @@ def test_a_text_that_costs_a_parser_minutes_is_refused_at_its_depth() -> None:
     assert (fault.line, fault.file) == (1, "keys.yaml")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="-: []{}idsecret'\"\n\t#&*!|>%@`,?0", max_size=80))
 def test_any_text_is_a_keyring_or_a_list_of_faults(text: str) -> None:
     """Nothing but ConfigurationInvalid comes out of a file."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from akamai.edgeauth import EdgeAuth
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -153,7 +153,6 @@ SITES = {"plain": site(), "escaped": site(escape_early=True, salt="pepper")}
 
 
 @pytest.mark.parametrize("name", SITES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

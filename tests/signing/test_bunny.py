@@ -6,7 +6,7 @@ import hashlib
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64url
@@ -129,7 +129,6 @@ def test_digits_do_not_rotate_through_the_expiry_into_the_address(size: int) -> 
     assert accepted in ([], [path])
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     path=st.text(alphabet="0123456789abc.:/-", max_size=6),
     expires=st.sampled_from(["", "1717171711", "1700003600"]),
@@ -323,7 +322,6 @@ def test_an_ipv6_address_is_hashed_short_or_in_full() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(form: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""
@@ -333,7 +331,6 @@ def test_a_changed_url_opens_nothing_else(form: str, data: st.DataObject) -> Non
     opens_nothing_else(url, where(dialect, **options), KEYRING, data)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_directory_opens_nothing_else(data: st.DataObject) -> None:
     """The form in which everything stands in the path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64
@@ -136,7 +136,6 @@ def test_an_unsigned_url_is_missing_its_signature(where) -> None:  # type: ignor
 
 
 @pytest.mark.parametrize("name", ["images", "timed"])
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from botocore.signers import CloudFrontSigner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -248,14 +248,12 @@ URLS = {"canned": minted("/img/17/a.jpg?w=80&h=60"), "rsa": minted("/img/17/a.jp
 
 
 @pytest.mark.parametrize("name", URLS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""
     opens_nothing_else(URLS[name], SITE, KEYRING, data)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_policys_reader(data: bytes) -> None:
     """Whatever is signed is read or refused."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -159,14 +159,12 @@ def test_a_token_has_one_form(text: str) -> None:
         check(f"/demo/a.jpg?__cld_token__={text}", TOKENS, keyring=RING)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""
     opens_nothing_else(signed("c_fill,w_17/img/17.jpg", url="c_fill,w_17/v1/img/17.jpg"), where(), RING, data)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_token_opens_nothing_else(data: st.DataObject) -> None:
     """The same, for a token of one path."""

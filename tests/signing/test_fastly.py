@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -78,7 +78,6 @@ def test_keys_of_other_algorithms_hold_nothing() -> None:
         check(mint("/a.jpg"), REALM, keyring=Keyring([other]))
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

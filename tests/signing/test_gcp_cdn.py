@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -131,7 +131,6 @@ def test_a_cookie_opens_nothing_else(target: str) -> None:
         check(target, COOKIE_REALM, keyring=KEYRING, headers=cookie(f"{HOST}/foo"))
 
 
-@settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, 400), character=st.characters(min_codepoint=0x21, max_codepoint=0x7E))
 def test_a_changed_cookie_opens_nothing(at: int, character: str) -> None:
     """Whatever byte of its value."""
@@ -152,7 +151,6 @@ def test_a_cookie_is_not_minted_as_a_url() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", f"{HOST}/img/17/a1.jpg"])
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(prefix: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller; below a prefix, below it."""

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -218,7 +218,6 @@ URLS = {
 
 
 @pytest.mark.parametrize("name", URLS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

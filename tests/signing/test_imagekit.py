@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import CountermarkError, Expired, ParameterInvalid, SiteUnknown
@@ -93,7 +93,6 @@ def test_minted_urls_are_read_back() -> None:
         ImageKit().mint(parse_target("/demo/a.jpg?ik-t=1"), WHERE, KEY, order)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

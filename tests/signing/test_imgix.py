@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -74,7 +74,6 @@ def test_minted_urls_are_read_back() -> None:
         Imgix().mint(parse_target("/a.jpg?s=1"), WHERE, KEY, order)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

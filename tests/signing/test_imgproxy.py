@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -142,7 +142,6 @@ def test_minted_urls_are_read_back() -> None:
         Imgproxy().mint(parse_target("/other/a.jpg"), site, KEY, order)
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import CountermarkError
@@ -40,7 +40,6 @@ URLS: dict[str, tuple[str, Realm]] = {
 
 
 @pytest.mark.parametrize("name", URLS)
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""
@@ -49,7 +48,6 @@ def test_a_changed_url_opens_nothing_else(name: str, data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize("name", ["native-bound", "keycdn_access_ip"])
-@settings(deadline=None)
 @given(client=st.ip_addresses())
 def test_another_caller_opens_nothing(name: str, client: object) -> None:
     """A bound URL is refused from every address that it does not name."""

@@ -6,7 +6,7 @@ import hashlib
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64url
@@ -326,7 +326,6 @@ def test_the_secret_mode_knows_one_first_segment() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_link_opens_nothing_else(form: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -160,7 +160,6 @@ def test_it_says_no_as_the_vendor_does() -> None:
 
 
 @pytest.mark.parametrize("profile", ["og1", "params+exp", "raw"])
-@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(profile: str, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same picture."""

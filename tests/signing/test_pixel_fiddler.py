@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, quote_plus, unquote, unquote_plus, url
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64, base64url
@@ -277,7 +277,6 @@ def test_it_says_no_as_the_vendor_does() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"case": "signed"}, {"unsafe_compat": ("node-form", "go-decoded-path")}])
-@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(options: dict[str, Value], data: st.DataObject) -> None:
     """One to three changes: refused, or the very same picture."""

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.encoding import base64url
@@ -242,7 +242,6 @@ def test_an_order_must_say_all(target: str, facts: dict[str, Any]) -> None:
         RetailDigitals().mint(parse_target(target), store(), EDGE, MintOrder(**{**given_order, **facts}))
 
 
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same picture, client and use."""

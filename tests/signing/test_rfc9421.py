@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -159,7 +159,6 @@ def test_it_is_not_minted_into_a_url() -> None:
         DIALECTS["rfc9421"].mint(parse_target("/a.jpg"), SITE, MAC, MintOrder(now=NOW, expires=LATER))
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from countermark.core.errors import (
@@ -124,7 +124,6 @@ def test_a_life_beyond_seven_days_is_not_minted() -> None:
         minted("/a.jpg", expires=NOW + 604_801)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -143,7 +143,6 @@ def test_minted_urls_are_read_back() -> None:
 
 
 @pytest.mark.parametrize("key", [THUMBOR, IMAGOR])
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_url_opens_nothing_else(key: Key, data: st.DataObject) -> None:
     """One to three changes: refused, or the very same resource, operations, time and caller."""

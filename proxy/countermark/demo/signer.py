@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.target import parse_target
 from countermark.imaging.presets import read_presets
+from countermark.signing.dialect import MintOrder
 from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
 from countermark.signing.native import mint_native
+from countermark.signing.realm import realm_of
+from countermark.signing.table import DIALECTS
 
 
 class DemoSigner:
@@ -19,6 +23,7 @@ class DemoSigner:
     def __init__(self, settings_file: Path) -> None:
         settings = read_settings(settings_file)
         self._keys = {key.id: key for key in read_keyring(settings).keys}
+        self._realms = [realm_of(site) for site in settings.sites]
         self._presets = read_presets(settings.presets)
         self._now = int(time.time())
 
@@ -36,6 +41,19 @@ class DemoSigner:
     def preset(self, path: str, preset: str) -> str:
         """A native URL of a preset, with its transform hash."""
         return self.native(f"{path}?preset={preset}&th={self._presets[preset].hash}")
+
+    def vendor(self, target: str, *, key: str, ends: int = 600, now: int = 0, **extras: str) -> str:
+        """A URL of the dialect that this key belongs to, made `now` and valid until `ends`, in seconds from now."""
+        own = self._keys[key]
+        realm = next(realm for realm in self._realms if own.dialect in realm.dialects)
+        order = MintOrder(
+            now=self._now + now,
+            expires=self._now + ends,
+            address=ip_address("127.0.0.1") if own.dialect == "retail_digitals" else None,
+            extras=extras,
+            nonce=secrets.token_urlsafe(16),
+        )
+        return DIALECTS[own.dialect].mint(parse_target(target), realm, own, order)
 
     def keycdn_image(self, target: str) -> str:
         """A KeyCDN image-processing URL."""

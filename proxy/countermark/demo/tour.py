@@ -19,6 +19,7 @@ def tour(sign: DemoSigner) -> list[Step]:
         *_cached(sign),
         *_refused(sign),
         *_keycdn(sign),
+        *_seeds(sign),
         *_asked_for(sign),
         *_pictures(sign),
         *_watched(),
@@ -190,6 +191,28 @@ def _original(target: str) -> Mapping[str, str]:
 
 def _same_key(reply: Reply) -> Mapping[str, str]:
     return {"Countermark-Cache-Key": reply.headers["countermark-cache-key"]}
+
+
+def _seeds(sign: DemoSigner) -> list[Step]:
+    fiddler = sign.vendor("/pixel-fiddler/coffee.jpg?w=300", key="demo-pixel-fiddler")
+    late = sign.vendor("/pixel-fiddler/coffee.jpg?w=300", key="demo-pixel-fiddler", now=-LATER)
+    card = sign.vendor("/og/api/signed/image?image=coffee.jpg&w=310", key="demo-ogimage")
+    old = sign.vendor("/og/api/signed/image?image=coffee.jpg&w=310", key="demo-ogimage", ends=-1)
+    once = sign.vendor("/i/0012345678905-front.jpg?w=320", key="demo-retail-digitals", client_id="cl_demo")
+    return [
+        Step(title="Pixel Fiddler", target=fiddler, status=200),
+        Step(title="Pixel Fiddler: not signed", target="/pixel-fiddler/coffee.jpg?w=300", status=401),
+        Step(title="Pixel Fiddler: five minutes are over", target=late, status=403),
+        Step(title="OG Image API", target=card, status=200),
+        Step(title="OG Image API: expired", target=old, status=400, check=lambda reply: _says(reply, "URL expired")),
+        Step(title="Retail Digitals, its header alone", target=once, method="HEAD", status=200, check=_empty),
+        Step(title="Retail Digitals, the first time", target=once, status=200, expect={"Cache-Control": "no-store"}),
+        Step(title="Retail Digitals, the second time", target=once, status=410, expect=_reason("used")),
+    ]
+
+
+def _says(reply: Reply, text: str) -> str:
+    return "" if text.encode() in reply.body else f"the body does not say {text!r}"
 
 
 def _pictures(sign: DemoSigner) -> list[Step]:

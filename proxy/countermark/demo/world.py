@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from countermark.core.encoding import base64url
 from countermark.demo.origin import TOKEN_VARIABLE
@@ -48,6 +51,17 @@ sites:
   - {{ name: shop, origin: photos, match: {{ prefix: /shop/ }}, watermark: brand }}
   - {{ name: keycdn-image, origin: photos, match: {{ prefix: /keycdn/ }}, accept: [keycdn_image] }}
   - {{ name: keycdn-access, origin: photos, match: {{ prefix: /keycdn-access/ }}, accept: [keycdn_access] }}
+  - {{ name: pixel-fiddler, origin: photos, match: {{ prefix: /pixel-fiddler/ }}, accept: [pixel_fiddler] }}
+  - name: ogimage
+    origin: photos
+    match: {{ prefix: /og/ }}
+    accept: [ogimage]
+    dialects: {{ ogimage: {{ source: image }} }}
+  - name: retail-digitals
+    origin: photos
+    match: {{ prefix: /i/ }}
+    accept: [retail_digitals]
+    dialects: {{ retail_digitals: {{ path: "/i/{{barcode}}-{{variant}}.jpg" }} }}
 """
 
 _KEYS = """\
@@ -56,6 +70,9 @@ _KEYS = """\
 - {{ id: demo-ed25519, dialect: native, algorithm: ed25519, public: {public}, private: {private} }}
 - {{ id: demo-keycdn-image, dialect: keycdn_image, algorithm: md5, text_secret: {image} }}
 - {{ id: demo-keycdn-access, dialect: keycdn_access, algorithm: md5, text_secret: {access} }}
+- {{ id: demo-pixel-fiddler, dialect: pixel_fiddler, algorithm: ecdsa-p256, public: {pair_public}, private: {pair} }}
+- {{ id: demo-ogimage, dialect: ogimage, text_secret: {card} }}
+- {{ id: demo-retail-digitals, dialect: retail_digitals, secret: {token} }}
 """
 
 Address = tuple[str, int]
@@ -106,6 +123,7 @@ def _make_originals(folder: Path) -> None:
     for photo in PHOTOS.glob("*.jpg"):
         shutil.copy(photo, folder)
     coffee = (PHOTOS / "coffee.jpg").read_bytes()
+    (folder / "0012345678905-front.jpg").write_bytes(coffee)
     (folder / "text.jpg").write_text("This is a text. Its name says that it is a picture.\n")
     (folder / "half.jpg").write_bytes(coffee[: len(coffee) // 2])
     (folder / "bomb.jpg").write_bytes(_claim_size(coffee, 65_500, 65_500))
@@ -120,6 +138,7 @@ def _claim_size(jpeg: bytes, width: int, height: int) -> bytes:
 
 def _write_configuration(folder: Path, public: Address, admin: Address, origin_port: int, token: str) -> None:
     private = secrets.token_bytes(32)
+    pair = generate_private_key(SECP256R1())
     public_key = Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
     keys = _KEYS.format(
         hmac=base64url(secrets.token_bytes(32)),
@@ -127,6 +146,10 @@ def _write_configuration(folder: Path, public: Address, admin: Address, origin_p
         private=base64url(private),
         image=secrets.token_hex(16),
         access=secrets.token_hex(16),
+        pair_public=b64encode(pair.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode(),
+        pair=b64encode(pair.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode(),
+        card=secrets.token_hex(24),
+        token=base64url(secrets.token_bytes(32)),
     )
     settings = _SETTINGS.format(
         public="{}:{}".format(*public),
