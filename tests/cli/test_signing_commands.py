@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from countermark.cli.main import root
+from countermark.signing.table import KEY_USES
 
 SETTINGS = """
 origins: { photos: { url: "file:./photos" } }
@@ -129,6 +130,14 @@ def test_a_url_is_bound_to_a_network_and_to_a_beginning(house: House) -> None:
     now = house.signed("--ip", "203.0.113.0/24", "/shop/cat.jpg")
     assert house.run("verify", "--ip", "203.0.113.9", now).exit_code == 0
     assert house.run("verify", "--ip", "203.0.114.9", now).exit_code == 1
+
+
+@pytest.mark.parametrize("dialect", sorted(KEY_USES))
+def test_a_new_key_of_every_dialect_is_a_key(house: House, dialect: str) -> None:
+    """What is printed can be appended to the keyring as it is."""
+    house.add_key("--id", "fresh", "--dialect", dialect)
+    listed = json.loads(house.run("keys", "list", "--json").stdout)
+    assert ("fresh", dialect) in [(row["id"], row["dialect"]) for row in listed]
 
 
 def test_an_ed25519_key_signs(house: House) -> None:

@@ -70,7 +70,15 @@ def new(
         raise click.UsageError(f"{dialect} takes {', '.join(algorithms)}.")
     chosen = next(name for name in algorithms if algorithm in (None, name))
     material, private = _material(chosen)
-    key = Key(id=key_id, dialect=dialect, algorithm=chosen, material=material, private=private, sites=sites or ("*",))
+    key = Key(
+        id=key_id,
+        dialect=dialect,
+        algorithm=chosen,
+        material=material,
+        private=private,
+        salt=secrets.token_bytes(32) if KEY_USES[dialect].salted else b"",
+        sites=sites or ("*",),
+    )
     text = render(_kept(key))
     try:
         load(text, file="", uses=KEY_USES)
@@ -85,7 +93,8 @@ def _replace(old_id: str, key_id: str, config: Path, *, as_json: bool) -> None:
     if old is None:
         raise click.ClickException(f"The keyring has no key {old_id}.")
     material, private = _material(old.algorithm)
-    fresh = {"state": "active", "not_before": None, "not_after": None}
+    salt = secrets.token_bytes(32) if old.salt else b""
+    fresh = {"state": "active", "not_before": None, "not_after": None, "salt": salt}
     key = replace(old, id=key_id, material=material, private=private, **fresh)
     path = Path(settings.keys)
     try:
