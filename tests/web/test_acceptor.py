@@ -92,3 +92,29 @@ async def test_a_newcomer_without_room_waits_and_is_served() -> None:
     await acceptor.stop()
     guard.cut_all()
     await asyncio.sleep(0)
+
+
+async def test_an_answer_at_once_ends_the_connection_of_a_draining_worker() -> None:
+    """Else the client would believe in a connection that is about to be closed, and lose its next request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    guard = Guard(limits(10), asyncio.get_running_loop().time)
+    kept: list[bool] = []
+
+    class Watching(Echo):
+        def serve_at_once(self, connection: Connection, incoming: Incoming) -> bool:
+            kept.append(connection.keeps)
+            return super().serve_at_once(connection, incoming)
+
+    acceptor = Acceptor(listener, guard, Watching())
+    acceptor.start()
+    reader, writer = await ask(port)
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT)
+    guard.draining = True
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT)
+    assert kept == [True, False]
+    writer.close()
+    await acceptor.stop()
+    guard.cut_all()
+    await asyncio.sleep(0)

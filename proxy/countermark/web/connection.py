@@ -214,11 +214,13 @@ class Connection(BaseProtocol):
             return
         self._guard.busy(self)
         # Most requests find their answer in memory: these cost neither a task nor a turn of the loop.
-        if len(self._queue) == 1 and not self._paused and self._service.serve_at_once(self, self._queue[0]):
-            self._queue.clear()
-            self._take_more()
-            self._rest()
-            return
+        if len(self._queue) == 1 and not self._paused:
+            incoming = self._queue.popleft()
+            if self._service.serve_at_once(self, incoming):
+                self._take_more()
+                self._rest()
+                return
+            self._queue.append(incoming)
         self._task = self._loop.create_task(self._work())
 
     async def _work(self) -> None:
