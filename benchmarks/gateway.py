@@ -143,10 +143,10 @@ class Gateway:
         self.wait_ready()
 
     def wait_ready(self, patience: float = 30.0) -> None:
-        """Wait until /readyz says 200. Raises RuntimeError with the end of its log."""
+        """Wait until its own /readyz says 200; on a shared socket a predecessor might answer. Raises RuntimeError."""
         end = time.monotonic() + patience
         while time.monotonic() < end and self.process.poll() is None:
-            if _is_ready(self.address):
+            if _is_ready(self.admin):
                 return
             time.sleep(0.05)
         self.stop()

@@ -77,6 +77,31 @@ def _field(path: str, name: str) -> int:
     return 0
 
 
+class PeakWatch:
+    """Reads the high-water marks of processes until it is left: one that held much is replaced, and its mark with it."""
+
+    def __init__(self, pids: Iterable[int], interval: float = 0.002) -> None:
+        self.peaks = dict.fromkeys(pids, 0)
+        self._interval = interval
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(timeout=5)
+
+    def _watch(self) -> None:
+        while True:
+            for pid, peak in self.peaks.items():
+                self.peaks[pid] = max(peak, peak_rss(pid))
+            if self._done.wait(self._interval):
+                return
+
+
 class MemoryWatch:
     """Samples the summed PSS of a process tree until it is left; `peak` and `base` are bytes, 0 if not `active`."""
 

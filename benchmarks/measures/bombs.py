@@ -76,8 +76,9 @@ def _grown(setting: Setting, gate: gateway.Gateway, bomb: Bomb, notes: list[str]
         processes.forget_peak(children)
         rest = {pid: processes.peak_rss(pid) for pid in children}
         target = gate.target(setting.pictures.place(body), _query(bomb))
-        sample = load.run(partial(load.ask_once, gate.address, target))
-        grown.append(sum(max(0, processes.peak_rss(pid) - held) for pid, held in rest.items()) / 1e6)
+        with processes.PeakWatch(children) as watch:
+            sample = load.run(partial(load.ask_once, gate.address, target))
+        grown.append(sum(max(0, watch.peaks[pid] - held) for pid, held in rest.items()) / 1e6)
         whole.append(sample.seconds)
         answer = f"{sample.status} {load.header(sample, 'countermark-reason')}".strip()
         _good(gate, setting)

@@ -2,8 +2,8 @@
 
 The rule is by delay, not by length: a newcomer is refused when the wait that lies before him is too long. That wait is
 known from how fast the line has been moving, so nobody stands in line in vain. What is too long depends on how long the
-crowd has lasted: while the line was empty a moment ago it is the bound, so that a short burst is served whole; after
-that it is the target. (The two times are the idea of CoDel, RFC 8289, in the form for request queues of "Fail at
+crowd has lasted: while the line was empty a moment ago it is twice the target, so that a short burst is served whole;
+after that it is the target. (The two times are the idea of CoDel, RFC 8289, in the form for request queues of "Fail at
 Scale", ACM Queue 13/8, 2015; refusing at the door instead of after the wait is ours.)
 """
 
@@ -16,7 +16,9 @@ from countermark.core.errors import Overloaded
 
 Waiter = TypeVar("Waiter")
 
-_BOUND_TARGETS = 3.0
+_BURST_TARGETS = 2.0
+# Whoever was let in has this much more time than he was told, before he is turned away after all.
+_BOUND_TARGETS = 4.0
 
 # How much of the latest gap between two departures goes into the pace: about the last ten count.
 _PACE_SHARE = 0.1
@@ -25,7 +27,8 @@ _PACE_SHARE = 0.1
 class Line(Generic[Waiter]):
     """First come, first served. `now` is monotonic seconds, given by the caller; waiters are compared by identity.
 
-    target   seconds that a render may wait while the crowd lasts; the bound is three times that
+    target   seconds that a render may wait while the crowd lasts; the bound, at which whoever still waits is turned away,
+             is four times that
     spare    as many may always stand in line; one for each child, so that none is idle
     """
 
@@ -88,7 +91,8 @@ class Line(Generic[Waiter]):
         return max(len(self) * self._pace, now - self._head())
 
     def _patience(self, now: float) -> float:
-        return self._target if now - self._crowded_since >= self.bound else self.bound
+        burst = _BURST_TARGETS * self._target
+        return self._target if now - self._crowded_since >= burst else burst
 
     def _head(self) -> float:
         return next(iter(self._joined.values()))
