@@ -62,7 +62,10 @@ def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: floa
 
 
 def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
-    """Steps 2 to 5: whose signature this is. It needs no clock and no client, so its result may be kept.
+    """Steps 2 to 5: whose signature this is.
+
+    The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
+    signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
     Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
     SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
