@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import BinaryIO, Protocol
 
 from msgspec import Struct
 
-from countermark.core.events import RequestEvent
+from countermark.core.events import Notice, RequestEvent
 from countermark.core.picture import OriginFacts, Rendition
+from countermark.identity.revocation import Handle, Revocation
+from countermark.identity.session import Session
 from countermark.imaging.operations import Recipe
+from countermark.traffic.gcra import Limit, Verdict
 
 
 class ByteRange(Struct, frozen=True):
@@ -146,6 +149,16 @@ class Renderer(Protocol):
     async def close(self) -> None: ...
 
 
+class Ticket(Struct, frozen=True, kw_only=True):
+    """A single-use credential: its id, when it was issued at the earliest and when it ends (unix seconds; `expires` None is
+    never), and who tries: an attempt that is repeated under the same `attempt` gets the same answer."""
+
+    id: str
+    issued: float
+    expires: int | None
+    attempt: str
+
+
 class Use(Protocol):
     """A use that was taken and may be given back."""
 
@@ -167,7 +180,151 @@ class Uses(Protocol):
     async def close(self) -> None: ...
 
 
+class Entry(Struct, frozen=True, kw_only=True):
+    """A request that was let through: its verdicts, one a limit in their order, and its use where it had a ticket."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    use: Use | None = None
+
+
+class Turnstile(Protocol):
+    """Counts requests against their ceilings and takes single uses, for all workers (and, with Redis, all machines).
+
+    All or nothing: a request that one limit refuses counts against none and takes no use.
+    """
+
+    def at_once(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...] | None:
+        """The verdicts where they need no waiting; None where `enter` must be asked. Raises RateLimited."""
+        ...
+
+    async def enter(self, limits: tuple[Limit, ...], ticket: Ticket | None, now: float) -> Entry:
+        """Let one request through, in at most one round trip to the store.
+
+        Raises RateLimited; Used; StoreUnavailable only for a ticket: limits alone fall back to this machine's own count.
+        """
+        ...
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Revocations in the order of the list, and the cursor behind the last of them."""
+
+    revocations: tuple[Revocation, ...]
+    cursor: str
+
+
+class RevocationLog(Protocol):
+    """The append-only list of revocations. Nothing that was acknowledged is lost. Raises StoreUnavailable."""
+
+    async def append(self, revocations: Sequence[Revocation]) -> str:
+        """Add; the cursor behind the last of them."""
+        ...
+
+    async def read(self, after: str, limit: int = 10_000) -> Page:
+        """What stands behind a cursor, "" for the beginning. An empty page means: that is all, now."""
+        ...
+
+    def follow(self, after: str) -> AsyncIterator[Page]:
+        """New pages as they come, and an empty one at least once a second as a sign of life; ends only by raising."""
+        ...
+
+
+class Sessions(Protocol):
+    """Sessions by id. Raises StoreUnavailable."""
+
+    async def create(self, session: Session) -> None: ...
+
+    async def read(self, id: str) -> Session | None: ...
+
+    async def replace(self, session: Session, *, generation: int) -> bool:
+        """Put it in place of the same session at `generation` that has not ended; False where that is not its state."""
+        ...
+
+    async def of(self, *, user: str = "", client_id: str = "") -> tuple[Session, ...]:
+        """The living sessions of a user or a client; of all, where neither is given; 1,000 at most."""
+        ...
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """Work to be done outside until it succeeds: `kind` is purge or notify, `payload` JSON; `attempts` so far."""
+
+    id: str
+    kind: str
+    payload: bytes
+    created: float
+    due: float
+    attempts: int = 0
+
+
+class Outbox(Protocol):
+    """Tasks that survive a crash. Each is leased to one machine at a time. Raises StoreUnavailable."""
+
+    async def put(self, tasks: Sequence[Task]) -> None:
+        """Add; a task whose id is there already is the same task."""
+        ...
+
+    async def lease(self, *, limit: int, seconds: float, now: float) -> tuple[Task, ...]:
+        """Take due tasks for so long; what is neither done nor put off until then is due again, with one attempt more."""
+        ...
+
+    async def done(self, id: str) -> None: ...
+
+    async def put_off(self, id: str, *, due: float) -> None:
+        """Try again at `due`, with one attempt more."""
+        ...
+
+
+class Store(Protocol):
+    """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
+
+    turnstile: Turnstile
+    revocations: RevocationLog
+    sessions: Sessions
+    outbox: Outbox
+
+    @property
+    def trouble(self) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+class Revoked(Struct, frozen=True, kw_only=True):
+    """The revocation that hit, as far as the replica knows it: where it stands in the big file only kind is known."""
+
+    kind: str
+    reason: str = ""
+
+
+class RevocationReplica(Protocol):
+    """This process's exact copy of the list, kept up to date in the background. Never waits.
+
+    version   changes whenever an answer may: what was clear at this version is clear while it stands
+    stale     why the copy may be behind, "" while it is known to be fresh; then what must fail closed does
+    """
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def stale(self) -> str: ...
+
+    def find(self, handles: tuple[Handle, ...], issued: float, now: float) -> Revoked | None:
+        """The first of the handles that is revoked, for a grant that was issued at `issued` (unix seconds)."""
+        ...
+
+
+class Purger(Protocol):
+    """A CDN (or a cache of ours) from which objects are removed."""
+
+    async def purge(self, *, tags: Sequence[str], urls: Sequence[str]) -> None:
+        """Remove what carries one of the tags and these URLs (absolute). Raises PurgeFailed."""
+        ...
+
+
 class Telemetry(Protocol):
     """Where the one event of each request goes."""
 
     def tell(self, event: RequestEvent) -> None: ...
+
+    def note(self, notice: Notice) -> None:
+        """Something that people or a SIEM should know."""
+        ...

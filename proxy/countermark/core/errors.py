@@ -25,7 +25,13 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── PeerUntrusted             asks at /verify and is none of our proxies
     │   ├── SingleUseRefused          a single-use credential at /verify, which shows nothing itself
     │   ├── SourceRefused             names a source that is not this site's
-    │   └── TransformRefused          operations that this grant does not allow
+    │   ├── TransformRefused          operations that this grant does not allow
+    │   ├── ElementMissing            signed without a fact that the site's policy asks for
+    │   ├── CountryNotAllowed         the policy, the site or the client is closed to this country
+    │   ├── ClientIpNotAllowed        outside the networks of the policy, the site or the client
+    │   ├── OutOfScope                not this client's to see, whether it exists or not
+    │   ├── ClientUnknown             authentic, but issued to a client that is not (or no longer) registered
+    │   └── SessionEnded              signed for a session that has ended or is not known
     ├── Gone                     410
     │   ├── Expired
     │   └── Used                      a single-use credential, once more
@@ -41,11 +47,14 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── OriginDenied              the origin does not accept our own credentials
     │   ├── OriginForbidden           an address that an origin may not have (SSRF)
     │   └── OriginTimeout        504
+    ├── RateLimited              429  too many; `retry_after` seconds
+    │   └── AddressBlocked            too many refusals of this address
     ├── Unavailable              503  try again
     │   ├── Overloaded                shed; `retry_after` seconds
     │   ├── RenderCrashed             the child died; only this request is lost
     │   ├── RenderDeadline            the child was killed at its deadline
     │   └── StoreUnavailable          what must be remembered cannot be
+    ├── PurgeFailed                   never met on a request: a CDN did not remove what was revoked
     └── ConfigurationInvalid          never met on a request: settings, keys, presets
 """
 
@@ -203,6 +212,42 @@ class TransformRefused(Refused):
     reason = "transform_refused"
 
 
+class ElementMissing(Refused):
+    """Authentic, but signed without a fact that the policy asks for, or with one that it does not take."""
+
+    reason = "element_missing"
+
+
+class CountryNotAllowed(Refused):
+    """The policy, the site or the client is closed to the request's country, or it is not known."""
+
+    reason = "country_not_allowed"
+
+
+class ClientIpNotAllowed(Refused):
+    """Outside the networks that the policy, the site or the client allows."""
+
+    reason = "client_ip_not_allowed"
+
+
+class OutOfScope(Refused):
+    """Not this client's to see. Never says whether it exists."""
+
+    reason = "out_of_scope"
+
+
+class ClientUnknown(Refused):
+    """Issued to a client that is not registered, or is no longer."""
+
+    reason = "client_unknown"
+
+
+class SessionEnded(Refused):
+    """Signed for a session that has ended, or that nobody knows."""
+
+    reason = "session_ended"
+
+
 class Gone(CountermarkError):
     """It was allowed once."""
 
@@ -293,6 +338,23 @@ class OriginTimeout(OriginError):
     reason = "origin_timeout"
 
 
+class RateLimited(CountermarkError):
+    """More than the ceiling allows. `retry_after` in whole seconds; `limit` names the ceiling, such as client."""
+
+    reason = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int, limit: str = "", private: str = "") -> None:
+        super().__init__(detail, private=private)
+        self.retry_after = retry_after
+        self.limit = limit
+
+
+class AddressBlocked(RateLimited):
+    """Too many refusals of this address; it waits, whatever it brings."""
+
+    reason = "address_blocked"
+
+
 class Unavailable(CountermarkError):
     """Not now; the same request may succeed later. `retry_after` is in seconds."""
 
@@ -325,6 +387,20 @@ class StoreUnavailable(Unavailable):
     """The store of used credentials cannot be asked, so none of them opens."""
 
     reason = "store_unavailable"
+
+
+class PurgeFailed(CountermarkError):
+    """A CDN did not take the purge. `retry_after` is its own word in seconds, None where it said none; `final` tells that
+    trying again is useless, as with wrong credentials."""
+
+    reason = "purge_failed"
+
+    def __init__(
+        self, detail: str, *, private: str = "", retry_after: float | None = None, final: bool = False
+    ) -> None:
+        super().__init__(detail, private=private)
+        self.retry_after = retry_after
+        self.final = final
 
 
 class Fault(Struct, frozen=True, kw_only=True):

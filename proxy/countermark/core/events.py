@@ -1,8 +1,13 @@
-"""The one event of a request. Metrics, audit and log are made of it and of nothing else."""
+"""What happened: one event a request, one notice for what changed or looks like an attack. Metrics, audit and log are
+made of these and of nothing else."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
+
+Severity = Literal["info", "warning", "critical"]
 
 
 class RequestEvent(Struct, kw_only=True):
@@ -23,6 +28,9 @@ class RequestEvent(Struct, kw_only=True):
     dialect: str = ""
     key_id: str = ""
     grant: str = ""
+    client_id: str = ""
+    template: str = ""
+    country: str = ""
     status: int = 0
     reason: str = ""
     detail: str = ""
@@ -34,3 +42,24 @@ class RequestEvent(Struct, kw_only=True):
     duration: float = 0.0
     aborted: bool = False
     stages: dict[str, float] = field(default_factory=dict)
+
+
+class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that people or a SIEM should know: a change of who may see what, or a sign of an attack.
+
+    kind      dotted and stable, such as revocation.added, session.ended, key.rotated, grant.reused
+    actor     who did it: an admin token's name, "gateway" for what it did by itself, "command" for the command line
+    subject   what it was done to, such as session:8f2c or key:k1; never material, a signature or a URL's query
+    facts     further words for machines, bounded and free of secrets
+    request   id of the request that caused it, "" where none did
+    """
+
+    id: str
+    at: float
+    kind: str
+    severity: Severity = "info"
+    actor: str = "gateway"
+    subject: str = ""
+    detail: str = ""
+    facts: dict[str, str] = {}
+    request: str = ""

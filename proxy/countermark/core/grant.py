@@ -25,6 +25,10 @@ class Claims(Struct, frozen=True, kw_only=True):
     issued       unix seconds at which it was made
     once         id of a credential that opens one time only
     client_id    whom the issuer gave it to
+    user         for which of his users, as the issuer names them
+    session      the session that it lives no longer than
+    jti          the issuer's own name for it, by which he may take it back
+    context      what it was made for, such as a campaign
     countries    ISO 3166-1 alpha-2 codes that it is bound to, in upper case; empty for all
     blocked_countries  ISO 3166-1 alpha-2 codes that it is closed to, in upper case
     exclusive_expiry   whether it ends at `expires` itself and not after it
@@ -49,6 +53,10 @@ class Claims(Struct, frozen=True, kw_only=True):
     issued: int | None = None
     once: str = ""
     client_id: str = ""
+    user: str = ""
+    session: str = ""
+    jti: str = ""
+    context: str = ""
     countries: frozenset[str] = frozenset()
     blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False

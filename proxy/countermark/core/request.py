@@ -18,7 +18,7 @@ class EdgeRequest(Struct, frozen=True, kw_only=True):
     `target` is the raw target, parsed once. `host` is lower-case and without port. `client` is the client's address
     after trusted hops (IPv4-mapped IPv6 is already IPv4). `headers` has lower-case names; a repeated field is joined
     by ", ". `received` is wall time in seconds since the epoch. `country` is the client's, as a trusted proxy says (ISO
-    3166-1 alpha-2, upper case), "" where nobody does.
+    3166-1 alpha-2, upper case), "" where nobody does; `region` is the subdivision's code behind the hyphen (ISO 3166-2).
     """
 
     id: str
@@ -29,3 +29,4 @@ class EdgeRequest(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     received: float
     country: str = ""
+    region: str = ""

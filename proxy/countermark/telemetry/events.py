@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from countermark.core.events import RequestEvent
+import structlog
+from msgspec.structs import asdict
+
+from countermark.core.events import Notice, RequestEvent
 from countermark.settings.model import LogSettings
 from countermark.telemetry import log
 from countermark.telemetry.access import AccessLog, Writer
 from countermark.telemetry.tally import Read, Snapshot, Tally
 
 CLOSE_SECONDS = 2.0
+
+_LEVELS = {"info": "info", "warning": "warning", "critical": "error"}
+
+log_notice = structlog.get_logger("countermark.notice")
 
 
 class EventSink:
@@ -29,6 +36,11 @@ class EventSink:
         self._tally.count(event)
         if self._access is not None:
             self._access.tell(event)
+
+    def note(self, notice: Notice) -> None:
+        self._tally.add("notices", notice.kind, notice.severity)
+        facts = {name: value for name, value in asdict(notice).items() if value not in ("", {})}
+        getattr(log_notice, _LEVELS[notice.severity])("notice", **facts)
 
     def watch(self, name: str, *labels: str, read: Read) -> None:
         """Expose a gauge, or a counter that is kept elsewhere; its name and labels stand in `metrics.METRICS`."""

@@ -57,6 +57,12 @@ _TABLE = (
         help="Requests that went to an origin; the outcome is ok or the reason of the error.",
         labels=("origin", "outcome"),
     ),
+    Metric(
+        name="notices",
+        kind="counter",
+        help="Changes of who may see what, and signs of attacks, by kind.",
+        labels=("kind", "severity"),
+    ),
     Metric(name="origin_bytes", kind="counter", help="Bytes read from origins.", labels=("origin",)),
     Metric(name="response_bytes", kind="counter", help="Bytes of answers' bodies.", labels=("site",)),
     Metric(name="requests_aborted", kind="counter", help="Answers that did not reach their end.", labels=("site",)),

@@ -64,6 +64,12 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.SingleUseRefused: Problem(403, "Single use not possible here"),
     errors.SourceRefused: Problem(403, "Source not allowed"),
     errors.TransformRefused: Problem(403, "Operations not allowed"),
+    errors.ElementMissing: Problem(403, "Signed without a required fact"),
+    errors.CountryNotAllowed: Problem(403, "Country not allowed"),
+    errors.ClientIpNotAllowed: Problem(403, "Client address not allowed"),
+    errors.OutOfScope: Problem(403, "Out of scope"),
+    errors.ClientUnknown: Problem(403, "Client not known"),
+    errors.SessionEnded: Problem(403, "Session ended"),
     errors.Gone: Problem(410, "Gone"),
     errors.Expired: Problem(410, "Expired"),
     errors.Used: Problem(410, "Used already"),
@@ -79,11 +85,14 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.OriginDenied: Problem(502, "Origin denied access"),
     errors.OriginForbidden: Problem(502, "Origin address not allowed"),
     errors.OriginTimeout: Problem(504, "Origin too slow"),
+    errors.RateLimited: Problem(429, "Too many requests"),
+    errors.AddressBlocked: Problem(429, "Address blocked for a while"),
     errors.Unavailable: Problem(503, "Unavailable"),
     errors.Overloaded: Problem(503, "Overloaded"),
     errors.RenderCrashed: Problem(503, "Rendering failed"),
     errors.RenderDeadline: Problem(503, "Rendering took too long"),
     errors.StoreUnavailable: Problem(503, "Store unavailable"),
+    errors.PurgeFailed: INTERNAL,
     errors.ConfigurationInvalid: INTERNAL,
 }
 
@@ -94,6 +103,7 @@ _EXTRA: Mapping[type[CountermarkError], Callable[[Any], Fields]] = {
     errors.MethodNotAllowed: lambda error: (("Allow", ALLOWED_METHODS),),
     errors.RangeNotSatisfiable: lambda error: (("Content-Range", f"bytes */{error.size}"),),
     errors.Unauthenticated: lambda error: (("WWW-Authenticate", 'Signature realm="countermark"'),),
+    errors.RateLimited: lambda error: (("Retry-After", str(error.retry_after)),),
     errors.Unavailable: lambda error: (("Retry-After", str(error.retry_after)),),
 }
 

@@ -1,0 +1,41 @@
+"""Sessions: from login to logout, with a signing seed of their own."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+KEY_ID = re.compile(r"ses_([A-Za-z0-9_-]{16,64})\.([0-9]{1,6})")
+"""The key id by which a client signs with its session's seed: ses_SESSION.GENERATION."""
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """One session as the store keeps it.
+
+    id            random, base64url
+    generation    counts refreshes from 1; the seed of an earlier generation signs nothing any more
+    sealed        the present seed, sealed with the session id and generation as additional data
+    site          the one site that its signatures open
+    template      the policy template that it was made for, "" for the site's own
+    created, expires, ended   unix seconds; ended is None while it lives
+    """
+
+    id: str
+    generation: int
+    sealed: bytes
+    site: str
+    user: str
+    client_id: str = ""
+    template: str = ""
+    created: float
+    expires: int
+    ended: float | None = None
+
+    def lives(self, now: float) -> bool:
+        """Whether what is bound to it counts at `now`."""
+        return self.ended is None and now <= self.expires
+
+    @property
+    def key_id(self) -> str:
+        return f"ses_{self.id}.{self.generation}"

@@ -1,0 +1,56 @@
+"""Rates by GCRA, the generic cell rate algorithm (ITU-T I.371 annex A): one number a limit, no window edges.
+
+The number is the theoretical arrival time (TAT): when the bucket will be empty again, in seconds.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from msgspec import Struct
+
+
+class Limit(Struct, frozen=True, kw_only=True):
+    """One ceiling that one request counts against.
+
+    name       bounded label, such as client, session, address or template; told in RateLimit fields and metrics
+    key        what is counted together, such as "client:acme"; any text
+    interval   seconds between two requests at the steady rate
+    burst      requests that may come at once, at least 1
+    """
+
+    name: str
+    key: str
+    interval: float
+    burst: int
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """Where a request stands at one limit: what remains now, seconds until the bucket is whole again, and seconds until
+    one more is allowed (0 where it was)."""
+
+    limit: Limit
+    allowed: bool
+    remaining: int
+    reset: float
+    retry_after: float
+
+
+def advance(tat: float, now: float, limit: Limit) -> tuple[float, Verdict]:
+    """The new TAT and the verdict on a request at `now`. A refused request leaves the TAT as it is.
+
+    Times are seconds of one clock; a TAT in the far future, as after a clock that was set back, counts as a full bucket.
+    """
+    tolerance = limit.interval * limit.burst
+    start = min(max(tat, now), now + tolerance)
+    new = start + limit.interval
+    if new - now > tolerance + 1e-9:
+        wait = new - now - tolerance
+        return tat, Verdict(limit=limit, allowed=False, remaining=0, reset=start - now, retry_after=wait)
+    remaining = int((tolerance - (new - now)) / limit.interval + 1e-9)
+    return new, Verdict(limit=limit, allowed=True, remaining=remaining, reset=new - now, retry_after=0.0)
+
+
+def whole_seconds(seconds: float) -> int:
+    """Rounded up, and at least one, for Retry-After (RFC 9110 §10.2.3)."""
+    return max(1, ceil(seconds))
