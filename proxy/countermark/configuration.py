@@ -6,14 +6,51 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.keys.keyfile import load as load_keys
-from countermark.keys.keyring import Keyring
+from countermark.keys.keyring import Key, Keyring
 from countermark.settings.anchor import anchored
 from countermark.settings.document import MAX_BYTES, decode
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
 from countermark.signing.table import KEY_USES, OPTIONS
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """Everything that a start or a reload reads, of one moment and free of faults.
+
+    The supervisor reads it and hands it to its workers whole, so that no worker, not even one that replaces a dead one
+    later, runs with files that have changed since.
+    """
+
+    settings: Settings
+    keys: tuple[Key, ...]
+    watermarks: dict[str, bytes]
+
+    @property
+    def keyring(self) -> Keyring:
+        return Keyring(self.keys)
+
+
+def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """The settings and all files that they name. Raises ConfigurationInvalid with all faults."""
+    settings = read_settings(path, environ)
+    faults: list[Fault] = []
+    try:
+        keys = read_keyring(settings).keys
+    except ConfigurationInvalid as invalid:
+        keys = ()
+        faults += invalid.faults
+    try:
+        watermarks = read_watermarks(settings)
+    except ConfigurationInvalid as invalid:
+        watermarks = {}
+        faults += invalid.faults
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return Configuration(settings=settings, keys=keys, watermarks=watermarks)
 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -12,7 +12,7 @@ from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.origins.table import open_origin
 from countermark.backends.uses import SqliteUses
-from countermark.configuration import read_keyring, read_watermarks
+from countermark.configuration import Configuration
 from countermark.delivery.door import FrontDoor
 from countermark.delivery.obtain import Obtain, Source
 from countermark.delivery.sites import Site, SiteTable
@@ -25,14 +25,13 @@ from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
 
 
-async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> FrontDoor:
+async def build(configuration: Configuration, *, instance: str, telemetry: EventSink) -> FrontDoor:
     """The front door of one worker. `instance` is the secret that all workers of this gateway share.
 
-    Raises ConfigurationInvalid for what only a start can find: files, backends, the sandbox.
+    Raises ConfigurationInvalid for what only a start can find: presets, backends, the sandbox.
     """
-    keyring = read_keyring(settings)
+    settings, images = configuration.settings, configuration.watermarks
     presets = read_presets(settings.presets)
-    images = read_watermarks(settings)
     async with AsyncExitStack() as closing:
         cold = _cold_cache(settings)
         closing.push_async_callback(cold.close)
@@ -64,7 +63,7 @@ async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> F
         sites = SiteTable([_site(site, settings, presets, images) for site in settings.sites])
         return FrontDoor(
             sites=sites,
-            keyring=keyring,
+            keyring=configuration.keyring,
             obtain=obtain,
             uses=uses,
             ready=partial(_reasons, renderer),

@@ -129,6 +129,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         folder = tmp_path / str(len(gateways))
         folder.mkdir()
         (folder / "countermark.yaml").write_text(text)
+        (folder / "keys.yaml").write_text("[]\n")
 
         listener = "" if systemd is None else str(systemd.fileno())
         command = [sys.executable, "-m", "tests.system.small_gateway", str(folder / "countermark.yaml")]

@@ -7,7 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
-from countermark.configuration import read_settings
+from countermark.configuration import read_configuration
 from countermark.web import supervisor
 
 
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     prepare()
     config = Path(sys.argv[1])
     command = (sys.executable, "-m", "tests.system.small_worker")
-    sys.exit(supervisor.serve(lambda: read_settings(config), command=command))
+    sys.exit(supervisor.serve(lambda: read_configuration(config), command=command))

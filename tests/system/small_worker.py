@@ -8,12 +8,12 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from countermark.configuration import Configuration
 from countermark.core.answer import Answer
 from countermark.core.errors import ConfigurationInvalid, Fault, OriginUnreachable, SignatureInvalid
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Target, parse_target
-from countermark.settings.model import Settings
 from countermark.telemetry.events import EventSink
 from countermark.web import worker
 
@@ -23,8 +23,8 @@ BODY = bytes(range(256)) * 80
 class SmallDoor:
     """/ok answers, /hold waits until the test writes a file, /cut breaks off in the middle, the rest is refused."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings = settings
+    def __init__(self, configuration: Configuration, folder: Path) -> None:
+        self._settings = configuration.settings
         self._folder = folder
 
     def read_target(self, host: str, raw: str) -> Target:
@@ -66,11 +66,11 @@ async def _cut() -> AsyncGenerator[bytes, None]:
     raise OriginUnreachable("The origin ended its answer early.")
 
 
-async def build(settings: Settings, *, instance: str, telemetry: EventSink) -> SmallDoor:
+async def build(configuration: Configuration, *, instance: str, telemetry: EventSink) -> SmallDoor:
     folder = Path(os.environ["TEST_FOLDER"])
     if (folder / "no-build").exists():
         raise ConfigurationInvalid([Fault(path="keys", message="told so")])
-    return SmallDoor(settings, folder)
+    return SmallDoor(configuration, folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from countermark.cli.options import config_option
-from countermark.configuration import read_settings
+from countermark.configuration import read_configuration
 from countermark.web import supervisor
 
 
@@ -21,4 +21,4 @@ def command(config: Path) -> None:
       countermark serve --config settings.yaml
     """
     path = config.absolute()
-    raise SystemExit(supervisor.serve(lambda: read_settings(path)))
+    raise SystemExit(supervisor.serve(lambda: read_configuration(path)))

@@ -9,18 +9,18 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from countermark.settings.model import Settings
+from countermark.configuration import Configuration
 from countermark.telemetry.tally import Snapshot
 
-# A tally of thousands of series fits; a line beyond it ends the connection.
-_LINE_LIMIT = 16 * 2**20
+# A tally of thousands of series fits, and some large watermarks; a line beyond it ends the connection.
+_LINE_LIMIT = 64 * 2**20
 
 
 class Orders(Struct, frozen=True, kw_only=True, tag="orders"):
-    """The first message to a worker: the settings as the supervisor checked them, so that a worker never reads a file
-    that has changed since. `instance` is a secret that all workers share."""
+    """The first message to a worker: the configuration as the supervisor read it. `instance` is a secret that all
+    workers share."""
 
-    settings: Settings
+    configuration: Configuration
     instance: str
 
 

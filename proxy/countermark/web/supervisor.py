@@ -24,6 +24,7 @@ import structlog
 import uvloop
 
 from countermark import __version__
+from countermark.configuration import Configuration
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import Settings
 from countermark.telemetry import log as logging
@@ -31,7 +32,7 @@ from countermark.telemetry.tally import Snapshot, Tally, departed, total
 from countermark.web import admin, listen
 from countermark.web.control import Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
 
-Load = Callable[[], Settings]
+Load = Callable[[], Configuration]
 
 WORKER = (sys.executable, "-m", "countermark.cli.worker")
 
@@ -54,11 +55,12 @@ def serve(load: Load, *, command: Sequence[str] = WORKER) -> int:
 
 
 async def _serve(load: Load, command: Sequence[str]) -> int:
-    settings = load()
+    configuration = load()
+    settings = configuration.settings
     logging.configure(settings.log, process="supervisor")
     listener = listen.inherited(os.environ) or listen.bind(settings.server.listen, setting="server.listen")
     admin_listener = listen.bind(settings.server.admin, setting="server.admin")
-    supervisor = Supervisor(settings, load=load, command=command, listener=listener)
+    supervisor = Supervisor(configuration, load=load, command=command, listener=listener)
     runner = await admin.start(admin_listener, supervisor)
     try:
         return await supervisor.run(admin_name=listen.name(admin_listener))
@@ -122,8 +124,10 @@ class Worker:
 class Supervisor:
     """Workers, the settings they run with, and the sum of their numbers."""
 
-    def __init__(self, settings: Settings, *, load: Load, command: Sequence[str], listener: socket.socket) -> None:
-        self._settings = settings
+    def __init__(
+        self, configuration: Configuration, *, load: Load, command: Sequence[str], listener: socket.socket
+    ) -> None:
+        self._configuration = configuration
         self._load = load
         self._command = tuple(command)
         self._listener = listener
@@ -144,7 +148,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        workers = await self._start(self._settings)
+        workers = await self._start(self._configuration)
         if workers:
             log.info("serving", listen=listen.name(self._listener), admin=admin_name, workers=len(workers))
         elif not self._stop.is_set():
@@ -154,7 +158,7 @@ class Supervisor:
             await _first(self._stop.wait(), self._reload.wait())
             if self._reload.is_set() and not self._stop.is_set():
                 self._reload.clear()
-                await self._take_new_settings()
+                await self._take_new_configuration()
         log.info("draining")
         self._listener.close()  # the workers have theirs; new clients are refused and go elsewhere
         await asyncio.gather(*(self._dismiss(worker) for worker in tuple(self._workers)))
@@ -178,22 +182,22 @@ class Supervisor:
     def _count(self, state: str) -> int:
         return sum(worker.state == state for worker in self._workers)
 
-    async def _take_new_settings(self) -> None:
+    async def _take_new_configuration(self) -> None:
         """Whole or not at all."""
         try:
-            settings = self._load()
-            _check_same_sockets(settings, self._settings)
+            configuration = self._load()
+            _check_same_sockets(configuration.settings, self._configuration.settings)
         except ConfigurationInvalid as invalid:
             for fault in invalid.faults:
                 log.error("configuration fault", fault=str(fault))
             self._keep_old("configuration refused")
             return
         old = tuple(self._workers)
-        if not await self._start(settings):
+        if not await self._start(configuration):
             self._keep_old("new workers did not start")
             return
-        self._settings = settings
-        logging.configure(settings.log, process="supervisor")
+        self._configuration = configuration
+        logging.configure(configuration.settings.log, process="supervisor")
         self._tally.add("reloads", "good")
         log.info("reloaded")
         for worker in old:
@@ -203,9 +207,9 @@ class Supervisor:
         self._tally.add("reloads", "bad")
         log.error("reload failed, the old configuration stays", reason=reason)
 
-    async def _start(self, settings: Settings) -> list[Worker]:
-        """New workers, all ready, or none. Those that are replaced when they die are those of the present settings."""
-        workers = [await self._spawn(settings) for _ in range(_worker_count(settings))]
+    async def _start(self, configuration: Configuration) -> list[Worker]:
+        """New workers, all ready, or none. Those that are replaced when they die are those of the present one."""
+        workers = [await self._spawn(configuration) for _ in range(_worker_count(configuration.settings))]
         await _first(
             asyncio.gather(*(worker.ready.wait() for worker in workers)),
             *(worker.ended.wait() for worker in workers),
@@ -214,14 +218,14 @@ class Supervisor:
         )
         if all(worker.state == "ready" for worker in workers):
             for worker in workers:
-                self._run(self._look_after(worker, settings))
+                self._run(self._look_after(worker, configuration))
             return workers
         for worker in workers:
             worker.kill()
         await asyncio.gather(*(worker.ended.wait() for worker in workers))
         return []
 
-    async def _spawn(self, settings: Settings) -> Worker:
+    async def _spawn(self, configuration: Configuration) -> Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = (self._listener.fileno(), theirs.fileno())
@@ -229,7 +233,7 @@ class Supervisor:
                 *self._command, *map(str, descriptors), pass_fds=descriptors, stdin=subprocess.DEVNULL
             )
         channel = await supervisor_end(ours)
-        channel.send(Orders(settings=settings, instance=self._instance))
+        channel.send(Orders(configuration=configuration, instance=self._instance))
         worker = Worker(process, channel)
         self._workers.append(worker)
         self._run(self._listen_to(worker))
@@ -242,8 +246,8 @@ class Supervisor:
         self._departed = departed([self._departed, worker.last.snapshot])
         worker.ended.set()
 
-    async def _look_after(self, worker: Worker, settings: Settings) -> None:
-        """Replace a worker whenever it dies, as long as its settings are the present ones."""
+    async def _look_after(self, worker: Worker, configuration: Configuration) -> None:
+        """Replace a worker whenever it dies, as long as its configuration is the present one."""
         deaths = 0
         while True:
             await worker.ended.wait()
@@ -254,13 +258,15 @@ class Supervisor:
             deaths = 0 if worker.ready.is_set() else deaths + 1
             if deaths:
                 await _first(self._stop.wait(), asyncio.sleep(min(LONGEST_PAUSE, 0.1 * 2**deaths)))
-            if self._stop.is_set() or settings is not self._settings:
+            if self._stop.is_set() or configuration is not self._configuration:
                 return
-            worker = await self._spawn(settings)
+            worker = await self._spawn(configuration)
 
     async def _dismiss(self, worker: Worker) -> None:
         worker.leave()
-        await _first(worker.ended.wait(), asyncio.sleep(self._settings.server.drain_timeout + CLOSE_SECONDS))
+        await _first(
+            worker.ended.wait(), asyncio.sleep(self._configuration.settings.server.drain_timeout + CLOSE_SECONDS)
+        )
         if not worker.ended.is_set():
             log.error("worker did not leave", pid=worker.process.pid)
             worker.kill()

@@ -15,6 +15,7 @@ from typing import Protocol, get_args
 import structlog
 import uvloop
 
+from countermark.configuration import Configuration
 from countermark.core.errors import ConfigurationInvalid
 from countermark.settings.model import Settings
 from countermark.telemetry import log as logging
@@ -44,9 +45,9 @@ log = structlog.get_logger("countermark.web")
 
 
 class Build(Protocol):
-    """Settings become a door. Raises ConfigurationInvalid for what only a start can find."""
+    """A configuration becomes a door. Raises ConfigurationInvalid for what only a start can find."""
 
-    def __call__(self, settings: Settings, *, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
+    def __call__(self, configuration: Configuration, *, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
 
 
 def run(*, listener: int, control: int, build: Build, denials: Denials) -> int:
@@ -64,17 +65,18 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
     orders = await channel.receive()
     if not isinstance(orders, Orders):
         return 0
-    logging.configure(orders.settings.log, process=f"worker {os.getpid()}")
-    telemetry = EventSink(orders.settings.log)
+    settings = orders.configuration.settings
+    logging.configure(settings.log, process=f"worker {os.getpid()}")
+    telemetry = EventSink(settings.log)
     try:
-        door = await build(orders.settings, instance=orders.instance, telemetry=telemetry)
+        door = await build(orders.configuration, instance=orders.instance, telemetry=telemetry)
     except ConfigurationInvalid as invalid:
         for fault in invalid.faults:
             log.error("configuration fault", fault=str(fault))
         return 1
     _settle_collector()
     try:
-        await _Service(orders.settings, door, telemetry, channel, denials).run(listener, stop)
+        await _Service(settings, door, telemetry, channel, denials).run(listener, stop)
     finally:
         await door.close()
         telemetry.close()
