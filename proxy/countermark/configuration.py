@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.identity.clientfile import read_clients
 from countermark.keys.keyfile import load as load_keys
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.anchor import anchored
@@ -27,6 +28,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     settings: Settings
     keys: tuple[Key, ...]
+    clients: str
     watermarks: dict[str, bytes]
 
     @property
@@ -48,9 +50,15 @@ def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> C
     except ConfigurationInvalid as invalid:
         watermarks = {}
         faults += invalid.faults
+    try:
+        clients = _text(Path(settings.clients)) if settings.clients else ""
+        read_clients(clients, file=settings.clients)
+    except ConfigurationInvalid as invalid:
+        clients = ""
+        faults += invalid.faults
     if faults:
         raise ConfigurationInvalid(faults)
-    return Configuration(settings=settings, keys=keys, watermarks=watermarks)
+    return Configuration(settings=settings, keys=keys, clients=clients, watermarks=watermarks)
 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from countermark.core.events import Notice, RequestEvent
 from countermark.core.picture import OriginFacts, Rendition
+from countermark.core.tasks import Task
 from countermark.identity.revocation import Handle, Revocation
 from countermark.identity.session import Session
 from countermark.imaging.operations import Recipe
@@ -167,19 +168,6 @@ class Use(Protocol):
         ...
 
 
-class Uses(Protocol):
-    """Which single-use credentials were used, shared by all workers of this gateway."""
-
-    async def claim(self, id: str, expires: int) -> Use:
-        """Take the one use of `id`, which nobody may present after `expires` (unix seconds).
-
-        Raises Used, or StoreUnavailable where the store cannot be asked.
-        """
-        ...
-
-    async def close(self) -> None: ...
-
-
 class Entry(Struct, frozen=True, kw_only=True):
     """A request that was let through: its verdicts, one a limit in their order, and its use where it had a ticket."""
 
@@ -202,6 +190,23 @@ class Turnstile(Protocol):
 
         Raises RateLimited; Used; StoreUnavailable only for a ticket: limits alone fall back to this machine's own count.
         """
+        ...
+
+
+class Strikes(Protocol):
+    """Small counts that all workers of this machine share, and that fade. Never waits, never fails; a lost race may
+    forget one."""
+
+    def strike(self, key: str, *, window: float, now: float) -> int:
+        """One more; how many there are within `window` seconds of the first."""
+        ...
+
+    def count(self, key: str, now: float) -> int:
+        """How many there are, 0 once their window has passed."""
+        ...
+
+    def pardon(self, key: str) -> None:
+        """Forget them."""
         ...
 
 
@@ -244,17 +249,6 @@ class Sessions(Protocol):
         ...
 
 
-class Task(Struct, frozen=True, kw_only=True):
-    """Work to be done outside until it succeeds: `kind` is purge or notify, `payload` JSON; `attempts` so far."""
-
-    id: str
-    kind: str
-    payload: bytes
-    created: float
-    due: float
-    attempts: int = 0
-
-
 class Outbox(Protocol):
     """Tasks that survive a crash. Each is leased to one machine at a time. Raises StoreUnavailable."""
 
@@ -277,6 +271,7 @@ class Store(Protocol):
     """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
 
     turnstile: Turnstile
+    strikes: Strikes
     revocations: RevocationLog
     sessions: Sessions
     outbox: Outbox

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from countermark.core.catalogue import Catalogue
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import Option
@@ -158,6 +159,12 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
     if not _PREFIX.fullmatch(site.match.prefix):
         yield f"{path}.match.prefix", "should begin and end with a slash, such as /shop/"
     yield from _addresses(path, site)
+    yield from _networks(f"{path}.networks", site.networks)
+    if site.catalogue:
+        try:
+            Catalogue(site.catalogue)
+        except ValueError as error:
+            yield f"{path}.catalogue", str(error)
     if dialects is not None:
         yield from _options(f"{path}.dialects", site, dialects)
     if site.presets_only and not settings.presets:

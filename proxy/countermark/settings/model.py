@@ -193,10 +193,37 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     base_url: Annotated[
         str, Meta(description="https://HOST as viewers see it, for dialects that sign it. Empty: none is known.")
     ] = ""
+    networks: Annotated[
+        tuple[str, ...], Meta(description="Networks whose clients the site is open to. Empty: everybody's.")
+    ] = ()
+    catalogue: Annotated[
+        str,
+        Meta(description="Where brand and barcode stand in object keys, such as {brand}/{barcode}.jpg, for scopes."),
+    ] = ""
     sources: Annotated[
         tuple[str, ...],
         Meta(description="URL prefixes that mean this site's origin, for dialects whose URLs hold a source's URL."),
     ] = ()
+
+
+class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the gateway does by itself about refusals."""
+
+    refusals: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Refusals of one address that block it for a while. 0: none do.")
+    ] = 300
+    refusals_window: Annotated[Timeout, Meta(description="They are counted within this time.")] = 60.0
+    block: Annotated[Timeout, Meta(description="For so long is the address blocked.")] = 60.0
+    failures: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="An authentic URL that fails so many times in a row is revoked. 0: none is."),
+    ] = 3
+    critical: Annotated[
+        tuple[
+            Literal["address_mismatch", "country_mismatch", "country_not_allowed", "client_ip_not_allowed", "used"], ...
+        ],
+        Meta(description="Reasons for which it is revoked at once, and on-call is told."),
+    ] = ("country_mismatch",)
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -229,6 +256,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store: Annotated[
         str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
     ] = "sqlite:./state/countermark.db"
+    clients: Annotated[
+        str, Meta(description="The file of registered clients. Empty: client ids in URLs are names like any other.")
+    ] = ""
+    watch: Annotated[WatchSettings, Meta(description="What is done about refusals.")] = WatchSettings()
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
     origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(
