@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from secrets import token_hex
 from time import perf_counter
@@ -30,7 +30,6 @@ from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.identity.revocation import handles, issued_at_earliest
 from countermark.identity.session import KEY_ID, Session
 from countermark.policy import decide
-from countermark.policy.template import Template
 from countermark.ports import Entry, Turnstile
 from countermark.signing.verify import Proof, prove
 
@@ -49,7 +48,6 @@ class FrontDoor:
         turnstile: Turnstile,
         sentry: Sentry,
         obtain: Obtain,
-        templates: Mapping[str, Template],
         ready: Callable[[], list[str]],
         close: Callable[[], Awaitable[None]],
     ) -> None:
@@ -59,7 +57,6 @@ class FrontDoor:
         self._turnstile = turnstile
         self._sentry = sentry
         self._obtain = obtain
-        self._templates = templates
         self._ready = ready
         self._close = close
         self._warrants = Warrants()
@@ -137,7 +134,7 @@ class FrontDoor:
         _name_proof(event, site, proof.claims)
         session = await self._session(proof.claims)
         claims = _with_session(proof.claims, session)
-        template = self._templates[session.template] if session and session.template else site.template
+        template = self._gate.template(site, session)
         return Holder(
             site=site,
             proof=Proof(claims=claims, key=proof.key),

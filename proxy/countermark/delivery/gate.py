@@ -16,8 +16,11 @@ from countermark.core.errors import ClientIpNotAllowed, ClientUnknown, Revoked, 
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.delivery.holder import Holder
+from countermark.delivery.sites import Site
 from countermark.identity.client import Client
+from countermark.identity.session import Session
 from countermark.policy import decide
+from countermark.policy.template import Template
 from countermark.ports import RevocationReplica
 from countermark.signing.verify import admit
 from countermark.traffic.gcra import Limit
@@ -30,9 +33,15 @@ class Gate:
     """
 
     def __init__(
-        self, *, replica: RevocationReplica, clients: Mapping[str, Client] | None, serve_stale: bool = False
+        self,
+        *,
+        replica: RevocationReplica,
+        clients: Mapping[str, Client] | None = None,
+        templates: Mapping[str, Template] = {},
+        serve_stale: bool = False,
     ) -> None:
         self._replica = replica
+        self._templates = templates
         self._clients = clients
         self._serve_stale = serve_stale
 
@@ -44,6 +53,16 @@ class Gate:
         if client is None:
             raise ClientUnknown("The URL was issued to a client that is not registered.")
         return client
+
+    def template(self, site: Site, session: Session | None) -> Template | None:
+        """The policy that the session was made for, else the site's. Raises SessionEnded where it is no longer there."""
+        if session is None or not session.template:
+            return site.template
+        template = self._templates.get(session.template)
+        # A session must not fall back to a policy that may allow more than its own.
+        if template is None:
+            raise SessionEnded("The session's policy does not exist any more.", private=session.template)
+        return template
 
     def check(self, holder: Holder, request: EdgeRequest) -> None:
         """Raises what `admit` and `decide.admit` raise, and Revoked, SessionEnded, ClientUnknown, ClientIpNotAllowed,
@@ -62,7 +81,7 @@ class Gate:
         """The ceilings that the request counts against: the client's own, then the template's."""
         limits: list[Limit] = []
         client = holder.client
-        if client is not None and client.rate is not None:
+        if client is not None and client.rate:
             limits.append(Limit(name="client", key=f"client:{client.id}", interval=1 / client.rate, burst=client.burst))
         if holder.template is not None:
             limits += decide.limits(holder.template, holder.claims, str(request.client))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from countermark.core.errors import SiteUnknown
 from countermark.core.catalogue import Catalogue
+from countermark.core.errors import SiteUnknown
 from countermark.core.networks import NetworkSet
 from countermark.imaging.plan import PlanRules
 from countermark.policy.template import Template

@@ -34,13 +34,13 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """One registered client: the networks it may come from (None: any), its scope, its ceiling in requests a second."""
+    """One registered client: the networks it may come from (None: any), its scope, its ceiling in requests a second (0: none)."""
 
     id: str
     disabled: bool = False
     networks: NetworkSet | None = None
     scope: Scope = Scope()
-    rate: float | None = None
+    rate: float = 0
     burst: int = 1
 
 

@@ -3,7 +3,7 @@
 acme:
   networks: [203.0.113.0/24]     # default: from anywhere
   scope: {paths: [acme], brands: [acme], barcodes: ["4006381333931"]}
-  rate: 20                       # requests a second at the steady rate; default: no ceiling
+  rate: 20                       # requests a second at the steady rate; 0, the default, is no ceiling
   burst: 100                     # how many may come at once; default: one second's worth
   disabled: false
 """
@@ -36,8 +36,8 @@ class _Scope(Struct, frozen=True, kw_only=True):
 class _Entry(Struct, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
     scope: _Scope = _Scope()
-    rate: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
-    burst: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    rate: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
+    burst: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
     disabled: bool = False
 
 
@@ -57,7 +57,7 @@ def read_clients(text: str, *, file: str) -> dict[str, Client]:
 def _client(id: str, entry: _Entry, reading: Reading) -> Client:
     if not _ID.fullmatch(id):
         reading.fault(id, "a client id is 1 to 64 of A-Z a-z 0-9 . _ -")
-    if entry.burst is not None and entry.rate is None:
+    if entry.burst and not entry.rate:
         reading.fault(f"{id}.burst", "says how many may come at once; it needs a rate beside it")
     scope = Scope(
         paths=entry.scope.paths, brands=frozenset(entry.scope.brands), barcodes=frozenset(entry.scope.barcodes)
@@ -68,7 +68,7 @@ def _client(id: str, entry: _Entry, reading: Reading) -> Client:
         networks=_networks(id, entry, reading),
         scope=scope,
         rate=entry.rate,
-        burst=entry.burst or max(1, ceil(entry.rate or 1)),
+        burst=entry.burst or max(1, ceil(entry.rate)),
     )
 
 

@@ -160,15 +160,18 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
         yield f"{path}.match.prefix", "should begin and end with a slash, such as /shop/"
     yield from _addresses(path, site)
     yield from _networks(f"{path}.networks", site.networks)
-    if site.catalogue:
-        try:
-            Catalogue(site.catalogue)
-        except ValueError as error:
-            yield f"{path}.catalogue", str(error)
+    yield from _catalogue(f"{path}.catalogue", site.catalogue)
     if dialects is not None:
         yield from _options(f"{path}.dialects", site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
+
+
+def _catalogue(path: str, pattern: str) -> Iterator[Found]:
+    try:
+        Catalogue(pattern or "{brand}")
+    except ValueError as error:
+        yield path, str(error)
 
 
 def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
