@@ -194,15 +194,15 @@ class Turnstile(Protocol):
 
 
 class Strikes(Protocol):
-    """Small counts that all workers of this machine share, and that fade. Never waits, never fails; a lost race may
-    forget one."""
+    """Small counts that all workers of this machine share, and that fade: one is forgotten every `window` seconds. Never
+    waits, never fails; a lost race may forget one."""
 
-    def strike(self, key: str, *, window: float, now: float) -> int:
-        """One more; how many there are within `window` seconds of the first."""
+    def strike(self, key: str, window: float) -> int:
+        """One more; how many there are now."""
         ...
 
-    def count(self, key: str, now: float) -> int:
-        """How many there are, 0 once their window has passed."""
+    def strikes(self, key: str, window: float) -> int:
+        """How many there are."""
         ...
 
     def pardon(self, key: str) -> None:
@@ -271,7 +271,7 @@ class Store(Protocol):
     """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
 
     turnstile: Turnstile
-    strikes: Strikes
+    cells: Strikes
     revocations: RevocationLog
     sessions: Sessions
     outbox: Outbox

@@ -84,7 +84,7 @@ class FrontDoor:
         warrant = self._warrants.find(_asked(request))
         if warrant is None or warrant.claims.once:
             return None
-        self._sentry.admit(request.client, request.received)
+        self._sentry.admit(request.client)
         self._gate.check(warrant.holder, request)
         rendition = self._obtain.at_hand(warrant.plan, request.received)
         if rendition is None:
@@ -108,7 +108,7 @@ class FrontDoor:
     async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
         come in now."""
-        self._sentry.admit(request.client, request.received)
+        self._sentry.admit(request.client)
         asked = _asked(request)
         warrant = self._warrants.find(asked)
         started = perf_counter()

@@ -74,7 +74,7 @@ class Gate:
             raise SessionEnded("The session that the URL was signed for has ended.")
         self._check_networks(holder, request)
         if holder.template is not None:
-            moment = decide.Moment(now=now, country=request.country, region=request.region, client=request.client)
+            moment = decide.Moment(now=now, address=request.client, country=request.country, region=request.region)
             decide.admit(holder.template, claims, moment)
 
     def limits(self, holder: Holder, request: EdgeRequest) -> tuple[Limit, ...]:

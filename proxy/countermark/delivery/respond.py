@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
-from urllib.parse import quote
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
@@ -17,6 +16,7 @@ from countermark.delivery.obtain import Obtained, Passage, Unchanged
 from countermark.delivery.sites import Site
 from countermark.delivery.warrants import Warrant
 from countermark.identity.surrogate import tags
+from countermark.policy.decide import disclosed
 from countermark.traffic.gcra import Verdict, whole_seconds
 
 Fields = list[tuple[str, str]]
@@ -85,16 +85,10 @@ def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, e
 
 def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
     """The fields that every answer to a warrant has: security, what its template shows to auditors, surrogate keys."""
-    claims, template = holder.claims, holder.template
+    claims, template = grant.claims, holder.template
     fields = list(SECURITY_FIELDS)
-    shown = {
-        "template": ("Countermark-Template", template.label if template else ""),
-        "grant": ("Countermark-Grant", claims.id.hex()[:16]),
-        "expires": ("Countermark-Expires", "" if grant.expires is None else str(grant.expires)),
-        "client": ("Countermark-Client", quote(claims.client_id, safe="")),
-    }
     if template is not None:
-        fields += [shown[name] for name in template.file.respond.headers if shown[name][1]]
+        fields += disclosed(template, claims)
     # A private answer is kept by no CDN; its tags would only tell browsers that two pictures have one client.
     if holder.site.tag_header and grant.shareable:
         separator = " " if holder.site.tag_header.lower() == "surrogate-key" else ","

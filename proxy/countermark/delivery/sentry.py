@@ -80,9 +80,9 @@ class Sentry:
         self._nonce = nonce
         self._struck: set[str] = set()
 
-    def admit(self, client: Address, now: float) -> None:
+    def admit(self, client: Address) -> None:
         """Raises AddressBlocked, before anything that such a request could make expensive."""
-        if self._watch.refusals and self._strikes.count(f"blocked:{client}", now):
+        if self._watch.refusals and self._strikes.strikes(f"blocked:{client}", self._watch.block_seconds):
             raise AddressBlocked(
                 "Too many requests of this address were refused. Try again later.",
                 retry_after=whole_seconds(self._watch.block_seconds),
@@ -99,11 +99,11 @@ class Sentry:
         watch = self._watch
         if not watch.refusals or isinstance(error, _NOT_COUNTED) or not isinstance(error, _COUNTED):
             return
-        now = request.received
-        count = self._strikes.strike(f"refused:{request.client}", window=watch.refusals_window, now=now)
-        if count != watch.refusals:
+        count = self._strikes.strike(f"refused:{request.client}", watch.refusals_window / watch.refusals)
+        if count < watch.refusals:
             return
-        self._strikes.strike(f"blocked:{request.client}", window=watch.block_seconds, now=now)
+        self._strikes.pardon(f"refused:{request.client}")
+        self._strikes.strike(f"blocked:{request.client}", watch.block_seconds)
         self._note(
             "address.blocked", request, severity="warning", subject=f"address:{request.client}", reason=error.reason
         )
@@ -118,7 +118,7 @@ class Sentry:
         grant = holder.claims.id.hex()
         if len(self._struck) < _REMEMBERED:
             self._struck.add(grant)
-        count = self._strikes.strike(f"grant:{grant}", window=_ROW_SECONDS, now=request.received)
+        count = self._strikes.strike(f"grant:{grant}", _ROW_SECONDS)
         critical = error.reason in self._watch.critical
         if critical or (self._watch.failures and count >= self._watch.failures):
             await self._take_back(error, holder, request, "critical" if critical else "warning")

@@ -34,7 +34,8 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """One registered client: the networks it may come from (None: any), its scope, its ceiling in requests a second (0: none)."""
+    """One registered client: the networks it may come from (None: any), its scope, and its ceiling in requests a second (0:
+    none)."""
 
     id: str
     disabled: bool = False
