@@ -88,6 +88,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     waivers        rules of core/target.py that the vendor's URLs cannot keep
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
+    binds          further facts that it can sign, named as policies name them: not_before, issued, preset, once …
     """
 
     title: str
@@ -109,6 +110,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     waivers: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
 
 
 class Presented(Struct, frozen=True, kw_only=True):

@@ -83,6 +83,7 @@ class Native:
         address=True,
         prefix=False,
         key_ids=True,
+        binds=frozenset({"not_before", "preset", "transform_hash"}),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
