@@ -89,6 +89,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     facts          names of further facts that its URLs can bind, as `Claims` names them
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
+    binds          further facts that it can sign, named as policies name them: not_before, issued, preset, once …
     """
 
     title: str
@@ -111,6 +112,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     facts: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
 
 
 class Presented(Struct, frozen=True, kw_only=True):
