@@ -97,13 +97,21 @@ class Native:
         address=True,
         prefix=False,
         key_ids=True,
-<<<<<<< HEAD
-        facts=frozenset(
-            {"client_id", "context", "countries", "issued", "jti", "once", "session", "transform_hash", "user"}
+        binds=frozenset(
+            {
+                "user",
+                "client",
+                "session",
+                "jti",
+                "context",
+                "preset",
+                "transform_hash",
+                "geo",
+                "once",
+                "not_before",
+                "issued",
+            }
         ),
-=======
-        binds=frozenset({"not_before", "preset", "transform_hash"}),
->>>>>>> policy
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
