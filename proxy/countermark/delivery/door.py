@@ -84,12 +84,12 @@ class FrontDoor:
         warrant = self._warrants.find(_asked(request))
         if warrant is None or warrant.claims.once:
             return None
-        self._sentry.admit(request.client)
+        self._sentry.admit(event.client)
         self._gate.check(warrant.holder, request)
         rendition = self._obtain.at_hand(warrant.plan, request.received)
         if rendition is None:
             return None
-        verdicts = self._turnstile.at_once(self._gate.limits(warrant.holder, request), request.received)
+        verdicts = self._turnstile.at_once(self._gate.limits(warrant.holder, event.client), request.received)
         if verdicts is None:
             return None
         self._sentry.passed(warrant.holder)
@@ -108,7 +108,7 @@ class FrontDoor:
     async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
         come in now."""
-        self._sentry.admit(request.client)
+        self._sentry.admit(event.client)
         asked = _asked(request)
         warrant = self._warrants.find(asked)
         started = perf_counter()
@@ -172,7 +172,7 @@ class FrontDoor:
 
     async def _enter(self, holder: Holder, request: EdgeRequest, event: RequestEvent) -> Entry:
         """The ceilings and the single use: claimed last, so that nothing which would be refused anyway costs the use."""
-        limits = self._gate.limits(holder, request)
+        limits = self._gate.limits(holder, event.client)
         try:
             ticket = once.ticket(holder, request, token_hex(8))
             if not limits and ticket is None:

@@ -77,14 +77,14 @@ class Gate:
             moment = decide.Moment(now=now, address=request.client, country=request.country, region=request.region)
             decide.admit(holder.template, claims, moment)
 
-    def limits(self, holder: Holder, request: EdgeRequest) -> tuple[Limit, ...]:
-        """The ceilings that the request counts against: the client's own, then the template's."""
+    def limits(self, holder: Holder, address: str) -> tuple[Limit, ...]:
+        """The ceilings that the request counts against: the client's own, then the template's; `address` as text."""
         limits: list[Limit] = []
         client = holder.client
         if client is not None and client.rate:
             limits.append(Limit(name="client", key=f"client:{client.id}", interval=1 / client.rate, burst=client.burst))
         if holder.template is not None:
-            limits += decide.limits(holder.template, holder.claims, str(request.client))
+            limits += decide.limits(holder.template, holder.claims, address)
         return tuple(limits)
 
     def _check_revocations(self, holder: Holder, now: float) -> None:

@@ -23,7 +23,7 @@ from countermark.core.errors import (
     Used,
 )
 from countermark.core.events import Notice, Severity
-from countermark.core.request import Address, EdgeRequest
+from countermark.core.request import EdgeRequest
 from countermark.core.tasks import Purge, Task, notify_task, purge_task
 from countermark.delivery.authorize import authorize
 from countermark.delivery.holder import Holder
@@ -80,7 +80,7 @@ class Sentry:
         self._nonce = nonce
         self._struck: set[str] = set()
 
-    def admit(self, client: Address) -> None:
+    def admit(self, client: str) -> None:
         """Raises AddressBlocked, before anything that such a request could make expensive."""
         if self._watch.refusals and self._strikes.strikes(f"blocked:{client}", self._watch.block_seconds):
             raise AddressBlocked(
