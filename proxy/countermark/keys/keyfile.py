@@ -33,6 +33,7 @@ from countermark.keys.keyring import (
     HASHES,
     MAX_CANDIDATES,
     MAX_PUBLIC_CANDIDATES,
+    SEALING,
     TOKENS,
     Algorithm,
     Key,
@@ -81,16 +82,22 @@ _SPELLINGS: Mapping[Form, str] = {
 class KeyUse(Struct, frozen=True, kw_only=True):
     """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids.
 
-    `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes; `salted` keys have a
-    `salt_hex`. `private_once`: whoever makes a key pair is shown its private half once, and the file keeps the public one.
+    `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes, or with `exact` its only
+    one; `salted` keys have a `salt_hex`. `private_once`: whoever makes a key pair is shown its private half once, and the
+    file keeps the public one.
     """
 
     algorithms: tuple[Algorithm, ...]
     key_ids: bool
     forms: tuple[Form, ...] = ("secret",)
     least_secret: int = 32
+    exact: bool = False
     salted: bool = False
     private_once: bool = False
+
+
+OWN_USES: Mapping[str, KeyUse] = {SEALING: KeyUse(algorithms=("aes-256-gcm",), key_ids=True, exact=True)}
+"""Keys that are no signature dialect's."""
 
 
 def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
@@ -290,6 +297,8 @@ class _Entry:
         least = use.least_secret
         if len(secret) < least:
             self.fault(form, f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits) here")
+        elif use.exact and len(secret) > least:
+            self.fault(form, f"is too long: {algorithm} takes {least} bytes ({least * 8} bits)")
         if len(secret) < _WEAK:
             self.reading.warnings.append(f"key {self.path}: fewer than {_WEAK} characters can be guessed")
         return secret
