@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from countermark.core.events import Notice, RequestEvent
 from countermark.core.picture import OriginFacts, Rendition
+from countermark.core.tasks import Task
 from countermark.identity.revocation import Handle, Revocation
 from countermark.identity.session import Session
 from countermark.imaging.operations import Recipe
@@ -242,17 +243,6 @@ class Sessions(Protocol):
     async def of(self, *, user: str = "", client_id: str = "") -> tuple[Session, ...]:
         """The living sessions of a user or a client; of all, where neither is given; 1,000 at most."""
         ...
-
-
-class Task(Struct, frozen=True, kw_only=True):
-    """Work to be done outside until it succeeds: `kind` is purge or notify, `payload` JSON; `attempts` so far."""
-
-    id: str
-    kind: str
-    payload: bytes
-    created: float
-    due: float
-    attempts: int = 0
 
 
 class Outbox(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from countermark.core.errors import ConfigurationInvalid, SessionEnded
-from countermark.identity.seeds import SEED_BYTES, seal_seed, session_key
+from countermark.core.errors import ConfigurationInvalid
+from countermark.identity.seeds import SEED_BYTES, open_seed, seal_seed, session_key
 from countermark.identity.session import Session
 from countermark.keys.keyring import Key, Keyring, State
 
@@ -37,7 +37,8 @@ def session(keyring: Keyring, *, id: str = "a" * 22, generation: int = 1) -> Ses
 def test_a_sealed_seed_becomes_the_sessions_key() -> None:
     """Native, for its one site, until the session's end."""
     keyring = Keyring([sealing("m1")])
-    key = session_key(keyring, session(keyring), now=NOW)
+    kept = session(keyring)
+    key = session_key(kept, open_seed(keyring, kept, now=NOW))
     assert (key.material, key.sites, key.not_after) == (SEED, ("shop",), int(NOW) + 3600)
     assert key.id == f"ses_{'a' * 22}.1"
     assert (key.dialect, key.algorithm, key.max_life) == ("native", "hmac-sha256", 3600)
@@ -48,17 +49,17 @@ def test_a_seed_does_not_open_in_another_place() -> None:
     keyring = Keyring([sealing("m1")])
     kept = session(keyring)
     for moved in (replace(kept, id="b" * 22), replace(kept, generation=2)):
-        with pytest.raises(SessionEnded):
-            session_key(keyring, moved, now=NOW)
+        with pytest.raises(ValueError, match="another place"):
+            open_seed(keyring, moved, now=NOW)
 
 
 def test_a_retiring_key_opens_what_it_sealed_and_a_revoked_one_does_not() -> None:
     """Rotation loses no session; revoking the sealing key ends all of them."""
     kept = session(Keyring([sealing("m1")]))
     rotated = Keyring([sealing("m1", "retiring"), sealing("m2")])
-    assert session_key(rotated, kept, now=NOW).material == SEED
-    with pytest.raises(SessionEnded):
-        session_key(Keyring([sealing("m1", "revoked"), sealing("m2")]), kept, now=NOW)
+    assert open_seed(rotated, kept, now=NOW) == SEED
+    with pytest.raises(ValueError, match="opens nothing any more"):
+        open_seed(Keyring([sealing("m1", "revoked"), sealing("m2")]), kept, now=NOW)
 
 
 @pytest.mark.parametrize(

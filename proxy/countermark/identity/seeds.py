@@ -7,7 +7,7 @@ another's, nor bring back the seed of an earlier generation.
 
 from __future__ import annotations
 
-from countermark.core.errors import ConfigurationInvalid, Fault, SessionEnded
+from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.identity.session import Session
 from countermark.keys.envelope import seal, unseal
 from countermark.keys.keyring import Key, Keyring
@@ -30,19 +30,20 @@ def seal_seed(keyring: Keyring, seed: bytes, *, id: str, generation: int, nonce:
     return key.id.encode() + b":" + seal(key.material, seed, context=_context(id, generation), nonce=nonce)
 
 
-def session_key(keyring: Keyring, session: Session, *, now: float) -> Key:
+def open_seed(keyring: Keyring, session: Session, *, now: float) -> bytes:
+    """The seed of a session. Raises ValueError where the key that sealed it is neither active nor retiring."""
+    key_id, _, sealed = session.sealed.partition(b":")
+    key = keyring.unsealing(key_id.decode("ascii", "replace"), now)
+    if key is None:
+        raise ValueError(f"the key that sealed the seed of session {session.id} opens nothing any more")
+    return unseal(key.material, sealed, context=_context(session.id, session.generation))
+
+
+def session_key(session: Session, seed: bytes) -> Key:
     """The key by which a client signs in this session: native, HMAC-SHA-256, for its one site and until its end.
 
     Whether the session still lives, and whether its generation is the one that a URL names, is the caller's to compare.
-    Raises SessionEnded where the seed cannot be unsealed any more.
     """
-    key_id, _, sealed = session.sealed.partition(b":")
-    sealing = keyring.unsealing(key_id.decode("ascii", "replace"), now)
-    try:
-        seed = unseal(sealing.material if sealing else b"", sealed, context=_context(session.id, session.generation))
-    except ValueError:
-        private = f"the seed of session {session.id} was not sealed by a key that is active or retiring"
-        raise SessionEnded("The session that signed this URL has ended.", private=private) from None
     return Key(
         id=session.key_id,
         dialect="native",

@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -42,7 +41,7 @@ from countermark.keys.keyring import (
 )
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
 from countermark.settings.document import Entries, Items, Node, Place, Scalar, parse
-from countermark.settings.units import format_duration, parse_life
+from countermark.settings.units import format_duration, parse_life, parse_moment
 
 MAX_LIFE = 3660 * 86_400
 
@@ -139,17 +138,6 @@ def _render_material(key: Key) -> list[str]:
     else:
         lines = [f"  secret: {base64url(key.material)}"]
     return [*lines, f"  salt_hex: {key.salt.hex()}"] if key.salt else lines
-
-
-def _read_time(text: str) -> int | None:
-    """Unix seconds of digits or of an RFC 3339 time with its offset; None for anything else."""
-    if re.fullmatch(r"[0-9]{1,11}", text):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return int(moment.timestamp()) if moment.tzinfo else None
 
 
 class _Reading:
@@ -356,8 +344,10 @@ class _Entry:
         for field in ("not_before", "not_after"):
             if field not in self.fields:
                 continue
-            values[field] = _read_time(self.text(field, default=""))
-            if values[field] is None:
+            try:
+                values[field] = parse_moment(self.text(field, default=""))
+            except ValueError:
+                values[field] = None
                 self.fault(field, "must be a time such as 2026-01-31T12:00:00Z, or unix seconds")
         first, last = values.get("not_before"), values.get("not_after")
         if first is not None and last is not None and last <= first:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from countermark.control.tasks import Purge, notify_task, purge_task, read_notice, read_purge
 from countermark.core.events import Notice
+from countermark.core.tasks import Purge, notify_task, purge_task, read_notice, read_purge
 
 
 def test_a_purge_survives_the_outbox() -> None:

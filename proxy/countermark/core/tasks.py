@@ -6,10 +6,20 @@ import msgspec
 from msgspec import Struct
 
 from countermark.core.events import Notice
-from countermark.ports import Task
 
 PURGE = "purge"
 NOTIFY = "notify"
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """Work to be done outside until it succeeds: `kind` is purge or notify, `payload` JSON; `attempts` so far."""
+
+    id: str
+    kind: str
+    payload: bytes
+    created: float
+    due: float
+    attempts: int = 0
 
 
 class Purge(Struct, frozen=True, kw_only=True):
