@@ -108,7 +108,7 @@ def test_a_hexadecimal_signature_is_recognised() -> None:
     [
         ("/a\\b", "target", "target_malformed"),
         ("/shop/cat.jpg", "dialect", "signature_missing"),
-        (NATIVE.replace("w=800", "sid=800"), "reading", "parameter_unknown"),
+        (NATIVE.replace("w=800", "sid=800"), "reading", "parameter_invalid"),
         (NATIVE.replace("w=800", "w=801"), "signature", "signature_invalid"),
     ],
 )

@@ -86,6 +86,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     salted         whether a key has a salt beside its secret
     private_once   whether the vendor shows a new private key once and keeps the public half alone
     waivers        rules of core/target.py that the vendor's URLs cannot keep
+    facts          names of further facts that its URLs can bind, as `Claims` names them
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
     """
@@ -107,6 +108,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     salted: bool = False
     private_once: bool = False
     waivers: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
 
@@ -120,8 +122,8 @@ class Presented(Struct, frozen=True, kw_only=True):
     pairs       what the URL syntax reads. They need not stand in the query: a dialect whose operations are path segments
                 makes them up, `rs:fill:300:300` becoming Pair("rs", "fill:300:300", "rs:fill:300:300"), and names a
                 syntax of its own in imaging/syntax/table.py that reads such pairs
-    source, issued, once, client_id, countries, blocked_countries, exclusive_expiry, cache_life, from_headers,
-    confidence  as in `Claims`
+    source, issued, once, client_id, user, session, jti, context, countries, blocked_countries, exclusive_expiry, cache_life,
+    from_headers, confidence  as in `Claims`
     """
 
     signature: bytes
@@ -139,6 +141,10 @@ class Presented(Struct, frozen=True, kw_only=True):
     issued: int | None = None
     once: str = ""
     client_id: str = ""
+    user: str = ""
+    session: str = ""
+    jti: str = ""
+    context: str = ""
     countries: frozenset[str] = frozenset()
     blocked_countries: frozenset[str] = frozenset()
     exclusive_expiry: bool = False

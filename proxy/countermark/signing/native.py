@@ -13,11 +13,16 @@ upper case; each pair has its "=".
     exp   required: unix seconds, ten digits, at most the key's max_life away
     kid   required: the key's id
     nbf   unix seconds before which it is refused
+    iat   unix seconds at which it was signed, at most `exp`
     ip    client address or network that it is bound to, 203.0.113.7 or 203.0.113.0/24 (escaped), IPv6 likewise
+    geo   countries that it is bound to, ISO 3166-1 alpha-2 in upper case, sorted, joined by ".": CH.DE
+    sid   the session that it lives no longer than
+    cid   the client whom it was issued to
+    uid   the user whom it was issued for, as the issuer names him
+    ctx   what it was made for, such as a campaign
+    jti   the issuer's own name for it, by which it can be revoked
+    once  it opens one time only; the value is what tells it from others, 16 to 64 characters of base64url
     th    transform hash of the preset that is named beside it
-
-`sid`, `geo`, `cid`, `jti` and `once` are kept for facts that this version cannot check, and are refused: a bound fact that
-nobody checks must not look like protection.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from ipaddress import ip_network
 from urllib.parse import quote
 
 from countermark.core.encoding import base64url, read_base64url
-from countermark.core.errors import ParameterInvalid, ParameterUnknown, SignatureInvalid, TargetMalformed
+from countermark.core.errors import ParameterInvalid, SignatureInvalid, TargetMalformed
 from countermark.core.grant import Network
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Pair, Target
@@ -51,13 +56,22 @@ from countermark.signing.spelling import CANONICAL_QUERY
 VERSION = "countermark-v1"
 METHOD_CLASS = "read"
 
-_RESERVED = frozenset({"sig", "kid", "exp", "nbf", "ip", "th"})
+_RESERVED = frozenset({"sig", "kid", "exp", "nbf", "iat", "ip", "geo", "sid", "cid", "uid", "ctx", "jti", "once", "th"})
 # What the claims hold already.
 _NOT_OPERATIONS = _RESERVED | {"preset"}
-_LATER = frozenset({"sid", "geo", "cid", "jti", "once"})
 
-_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _TRANSFORM_HASH = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_FACTS = {
+    "sid": (re.compile(r"[A-Za-z0-9_-]{16,64}"), "16 to 64 characters of base64url"),
+    "cid": (re.compile(r"[A-Za-z0-9._-]{1,64}"), "1 to 64 of A-Z a-z 0-9 . _ -"),
+    "uid": (re.compile(r"[^\x00-\x1f\x7f]{1,128}"), "1 to 128 characters"),
+    "ctx": (re.compile(r"[^\x00-\x1f\x7f]{1,128}"), "1 to 128 characters"),
+    "jti": (re.compile(r"[A-Za-z0-9_-]{8,64}"), "8 to 64 characters of base64url"),
+    "once": (re.compile(r"[A-Za-z0-9_-]{16,64}"), "16 to 64 characters of base64url"),
+    "geo": (re.compile(r"[A-Z]{2}(\.[A-Z]{2}){0,249}"), "country codes such as CH.DE, sorted, in upper case"),
+}
+"""Facts that are texts: what they may be, as a pattern and in words."""
 
 _LENGTHS = {"hmac-sha256": 32, "ed25519": 64}
 
@@ -83,6 +97,9 @@ class Native:
         address=True,
         prefix=False,
         key_ids=True,
+        facts=frozenset(
+            {"client_id", "context", "countries", "issued", "jti", "once", "session", "transform_hash", "user"}
+        ),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -90,8 +107,6 @@ class Native:
         values = {pair.name: pair.value for pair in target.pairs}
         if "sig" not in values:
             return None
-        if not values.keys().isdisjoint(_LATER):
-            raise ParameterUnknown(f"These parameters are not understood yet: {_names(values.keys() & _LATER)}.")
         # One spelling a URL: else a signed URL has endless siblings that caches and revocation take for others.
         if len(values) != len(target.pairs) or not CANONICAL_QUERY.fullmatch(target.query or ""):
             raise TargetMalformed(
@@ -102,6 +117,10 @@ class Native:
         not_before = read_expiry("nbf", values["nbf"]) if "nbf" in values else None
         if not_before is not None and not_before >= expires:
             raise ParameterInvalid("nbf must be earlier than exp.")
+        issued = read_expiry("iat", values["iat"]) if "iat" in values else None
+        if issued is not None and issued > expires:
+            raise ParameterInvalid("iat must not be later than exp.")
+        facts = {name: _fact(name, values[name]) for name in _FACTS if name in values}
         return Presented(
             signature=_signature(values["sig"]),
             key_id=_key_id(values.get("kid", "")),
@@ -113,6 +132,14 @@ class Native:
             address=read_network("ip", values["ip"]) if "ip" in values else None,
             preset=values.get("preset", ""),
             transform_hash=_transform_hash(values) if "th" in values else "",
+            issued=issued,
+            countries=_countries(facts.get("geo", "")),
+            session=facts.get("sid", ""),
+            client_id=facts.get("cid", ""),
+            user=facts.get("uid", ""),
+            context=facts.get("ctx", ""),
+            jti=facts.get("jti", ""),
+            once=facts.get("once", ""),
         )
 
     def holds(self, presented: Presented, key: Key) -> bool:
@@ -124,7 +151,15 @@ class Native:
         return tuple(zip(names, presented.message.decode().split("\n"), strict=True))
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        refuse_unfillable(self.name, order, takes=frozenset({"not_before", "address"}))
+        """`extras` are facts by their names in the URL (geo, sid, cid, uid, ctx, jti, once, iat); a `once` of "new" takes
+        the order's nonce, an `iat` of "now" its time.
+        """
+        refuse_unfillable(self.name, order, takes=frozenset({"not_before", "address", "iat", *_FACTS}))
+        facts = dict(order.extras)
+        if facts.get("once") == "new":
+            facts["once"] = order.nonce
+        if facts.get("iat") == "now":
+            facts["iat"] = str(order.now)
         return mint_native(
             target,
             audience=realm.audience,
@@ -132,6 +167,7 @@ class Native:
             expires=order.expires,
             not_before=order.not_before,
             address=None if order.address is None else ip_network(order.address),
+            facts=facts,
         )
 
 
@@ -150,19 +186,21 @@ def mint_native(
     expires: int,
     not_before: int | None = None,
     address: Network | None = None,
+    facts: Mapping[str, str] = {},
 ) -> str:
     """A native URL of this path and these operations, whose escaping is made canonical.
 
-    The pairs come out sorted, so that the same picture always has the same URL. Raises ParameterInvalid where the target
-    is signed already, ConfigurationInvalid where the key cannot sign.
+    The pairs come out sorted, so that the same picture always has the same URL. `facts` are further bound facts by their
+    names in the URL. Raises ParameterInvalid where the target is signed already, ConfigurationInvalid where the key
+    cannot sign.
     """
     refuse_reserved(target, _RESERVED - {"th"})
-    facts = {"exp": str(expires), "kid": key.id}
+    bound = {"exp": str(expires), "kid": key.id, **facts}
     if not_before is not None:
-        facts["nbf"] = str(not_before)
+        bound["nbf"] = str(not_before)
     if address is not None:
-        facts["ip"] = write_network(address)
-    pairs = [(pair.name, pair.value) for pair in target.pairs] + list(facts.items())
+        bound["ip"] = write_network(address)
+    pairs = [(pair.name, pair.value) for pair in target.pairs] + list(bound.items())
     written = sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
     signed = message(audience, target.path, tuple(Pair("", "", raw) for raw in written))
     return f"{target.path}?{'&'.join(written)}&sig={base64url(sign(key, signed))}"
@@ -189,5 +227,16 @@ def _transform_hash(values: Mapping[str, str]) -> str:
     return values["th"]
 
 
-def _names(names: set[str]) -> str:
-    return ", ".join(sorted(names))
+def _fact(name: str, text: str) -> str:
+    pattern, words = _FACTS[name]
+    if not pattern.fullmatch(text):
+        raise ParameterInvalid(f"{name} must be {words}.")
+    return text
+
+
+def _countries(text: str) -> frozenset[str]:
+    codes = text.split(".") if text else []
+    # One spelling a list, for the same reason as for the whole query.
+    if codes != sorted(set(codes)):
+        raise ParameterInvalid("geo names each country once, in alphabetical order.")
+    return frozenset(codes)
