@@ -11,12 +11,13 @@ from countermark.signing.realm import realm_of
 
 
 class Front(Struct, frozen=True, kw_only=True):
-    """One site. `host` "*" is any; `cdns` are names of the settings."""
+    """One site. `host` "*" is any; `cdns` and `template` (the site's own policy) are names of the settings."""
 
     name: str
     host: str
     realm: Realm
     cdns: tuple[str, ...] = ()
+    template: str = ""
 
 
 class Fronts:
@@ -49,9 +50,7 @@ class Fronts:
 
 def fronts_of(settings: Settings) -> Fronts:
     """The sites of the settings."""
-    return Fronts(
-        tuple(Front(name=site.name, host=site.match.host, realm=realm_of(site)) for site in settings.sites)
-    )
+    return Fronts(tuple(Front(name=site.name, host=site.match.host, realm=realm_of(site)) for site in settings.sites))
 
 
 def _fits(front: Front, host: str, path: str) -> bool:

@@ -17,13 +17,13 @@ Clock = Callable[[], float]
 
 
 class Records:
-    """Notices and what follows from them."""
+    """Notices and what follows from them; `clock` and `random` are those of all use cases."""
 
     def __init__(self, *, telemetry: Telemetry, outbox: Outbox, clock: Clock, random: Random) -> None:
         self._telemetry = telemetry
         self._outbox = outbox
-        self._clock = clock
-        self._random = random
+        self.clock = clock
+        self.random = random
 
     def note(
         self,
@@ -37,8 +37,8 @@ class Records:
     ) -> Notice:
         """Tell a change."""
         notice = Notice(
-            id=base64url(self._random(12)),
-            at=self._clock(),
+            id=base64url(self.random(12)),
+            at=self.clock(),
             kind=kind,
             severity=severity,
             actor=actor,
@@ -51,7 +51,7 @@ class Records:
 
     async def follow_up(self, notice: Notice, purges: Sequence[Purge]) -> None:
         """Have CDNs forget what the notice is about, and on-call told where it is critical. Raises StoreUnavailable."""
-        now = self._clock()
+        now = self.clock()
         tasks = [purge_task(purge, cause_id=notice.id, now=now) for purge in purges]
         if notice.severity == "critical":
             tasks.append(notify_task(notice, now=now))

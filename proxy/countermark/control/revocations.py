@@ -13,7 +13,7 @@ from countermark.control.actor import Actor
 from countermark.control.evidence import Evidence, Witness
 from countermark.control.fronts import Fronts
 from countermark.control.purging import purges, purges_of
-from countermark.control.records import Clock, Records
+from countermark.control.records import Records
 from countermark.core.errors import CountermarkError, OrderInvalid, OrderTooLarge
 from countermark.core.target import parse_target
 from countermark.identity.revocation import Kind, Revocation
@@ -56,9 +56,7 @@ class RevocationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = None
     reason: Reason = ""
-    severity: Annotated[
-        Literal["warning", "critical"], Meta(description="critical: on-call is told, too.")
-    ] = "warning"
+    severity: Annotated[Literal["warning", "critical"], Meta(description="critical: on-call is told, too.")] = "warning"
 
 
 class LiftOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,18 +91,15 @@ class Imported(Struct, frozen=True, kw_only=True):
 class Revocations:
     """The use cases, for a token with the role operator."""
 
-    def __init__(
-        self, *, log: RevocationLog, records: Records, witness: Witness, fronts: Fronts, clock: Clock
-    ) -> None:
+    def __init__(self, *, log: RevocationLog, records: Records, witness: Witness, fronts: Fronts) -> None:
         self._log = log
         self._records = records
         self._witness = witness
         self._fronts = fronts
-        self._clock = clock
 
     async def add(self, order: RevocationOrder, actor: Actor) -> RevocationAdded:
         """Take back. Raises OrderInvalid, RoleMissing, StoreUnavailable."""
-        now = self._clock()
+        now = self._records.clock()
         evidence = None
         if order.url:
             if order.kind is not None or order.value:
@@ -122,7 +117,7 @@ class Revocations:
             kind=order.kind,
             value=order.value,
             lifted=True,
-            created=self._clock(),
+            created=self._records.clock(),
             reason=order.reason,
             author=actor.name,
         )
@@ -130,9 +125,7 @@ class Revocations:
         self._require(actor, revocation)
         return await self.enter(revocation, actor)
 
-    async def enter(
-        self, revocation: Revocation, actor: Actor, *, evidence: Evidence | None = None
-    ) -> RevocationAdded:
+    async def enter(self, revocation: Revocation, actor: Actor, *, evidence: Evidence | None = None) -> RevocationAdded:
         """Put one on the list and tell it. Raises StoreUnavailable; when only the follow-up failed, it is in force."""
         await self._log.append((revocation,))
         subject = f"{revocation.kind}:{revocation.value}"
@@ -204,7 +197,9 @@ class Revocations:
         await self._records.follow_up(notice, purges(batch, self._fronts, cause="revocations imported"))
 
     def _read_line(self, line: bytes, number: int, taken: int) -> Revocation:
-        before = f"the {taken} entries of the lines before this part of the file were added" if taken else "none was added"
+        before = (
+            f"the {taken} entries of the lines before this part of the file were added" if taken else "none was added"
+        )
         try:
             revocation = msgspec.json.decode(line, type=Revocation)
             self._check(revocation)
@@ -214,9 +209,7 @@ class Revocations:
             raise OrderInvalid(f"Line {number}: {error.detail} ({before}.)") from None
         return revocation
 
-    def _revocation(
-        self, order: RevocationOrder, evidence: Evidence | None, actor: Actor, now: float
-    ) -> Revocation:
+    def _revocation(self, order: RevocationOrder, evidence: Evidence | None, actor: Actor, now: float) -> Revocation:
         kind, value, expires = order.kind, order.value, order.expires
         if evidence is not None:
             claims = evidence.claims
@@ -296,5 +289,3 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes
             raise OrderTooLarge(f"Line {number + 1} has more than {MAX_LINE} bytes.")
     if rest.strip():
         yield number + 1, rest
-
-
