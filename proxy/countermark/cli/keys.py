@@ -16,7 +16,7 @@ from countermark.configuration import read_keyring, read_settings
 from countermark.core.encoding import base64
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys.keyfile import load, render
-from countermark.keys.keyring import HASHES, MACS, TOKENS, Algorithm, Key
+from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key
 from countermark.keys.material import new_private, public_of
 from countermark.keys.replacement import replaced
 from countermark.signing.table import KEY_USES
@@ -157,7 +157,7 @@ def _write(path: Path, text: str) -> None:
 def _material(algorithm: Algorithm) -> tuple[bytes, bytes]:
     if algorithm in HASHES or algorithm in TOKENS:
         return secrets.token_urlsafe(32).encode(), b""
-    if algorithm in MACS:
+    if algorithm in MACS or algorithm in SEALS:
         return secrets.token_bytes(32), b""
     private = new_private(algorithm)
     return public_of(algorithm, private), private

@@ -11,9 +11,12 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── ParameterUnknown          a query parameter that nothing here understands
     │   ├── ParameterInvalid          an understood parameter with a value out of its range
     │   ├── MethodNotAllowed     405
-    │   └── RangeNotSatisfiable  416
+    │   ├── RangeNotSatisfiable  416
+    │   ├── OrderInvalid              what the admin API was asked makes no sense
+    │   └── OrderTooLarge        413
     ├── Unauthenticated          401
-    │   └── SignatureMissing          nothing was presented
+    │   ├── SignatureMissing          nothing was presented
+    │   └── TokenInvalid              no admin token, or none that is known and not yet over
     ├── Refused                  403
     │   ├── SignatureInvalid          also for unknown keys: the public is not told which
     │   ├── KeyInactive               authentic, but by a key outside its dates or revoked
@@ -29,6 +32,7 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── CountryNotAllowed         the policy, the site or the client is closed to this country
     │   ├── ClientIpNotAllowed        outside the networks of the policy, the site or the client
     │   ├── OutOfScope                not this client's to see, whether it exists or not
+    │   ├── RoleMissing               not for this admin token
     │   ├── ClientUnknown             authentic, but issued to a client that is not (or no longer) registered
     │   └── SessionEnded              signed for a session that has ended or is not known
     ├── Gone                     410
@@ -37,7 +41,9 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   └── Used                      a single-use credential, once more
     ├── Missing                  404
     │   ├── SiteUnknown
-    │   └── OriginalMissing
+    │   ├── OriginalMissing
+    │   └── ResourceUnknown           nothing of the admin API has this name
+    ├── Conflict                 409  somebody else changed it meanwhile, or it has ended
     ├── PictureError             422  the original cannot be used
     │   ├── PictureTooLarge      413
     │   ├── PictureUnsupported   415
@@ -128,16 +134,36 @@ class RangeNotSatisfiable(Malformed):
         self.size = size
 
 
+class OrderInvalid(Malformed):
+    """What the admin API was asked cannot be done as it stands."""
+
+    reason = "order_invalid"
+
+
+class OrderTooLarge(Malformed):
+    """More than the admin API reads in one request, or in one line of an import."""
+
+    reason = "order_too_large"
+
+
 class Unauthenticated(CountermarkError):
-    """No usable credentials were presented."""
+    """No usable credentials were presented. `challenge` is the field WWW-Authenticate of the answer."""
 
     reason = "unauthenticated"
+    challenge: ClassVar[str] = 'Signature realm="countermark"'
 
 
 class SignatureMissing(Unauthenticated):
     """The site's dialects found nothing to verify in the request."""
 
     reason = "signature_missing"
+
+
+class TokenInvalid(Unauthenticated):
+    """No admin token, or one that is not known or is over: nobody is told which."""
+
+    reason = "token_invalid"
+    challenge = 'Bearer realm="countermark admin"'
 
 
 class Refused(CountermarkError):
@@ -230,6 +256,12 @@ class OutOfScope(Refused):
     reason = "out_of_scope"
 
 
+class RoleMissing(Refused):
+    """The admin token may not do this, or not for this site."""
+
+    reason = "role_missing"
+
+
 class ClientUnknown(Refused):
     """Issued to a client that is not registered, or is no longer."""
 
@@ -282,6 +314,18 @@ class OriginalMissing(Missing):
     """The origin has no such object."""
 
     reason = "original_missing"
+
+
+class ResourceUnknown(Missing):
+    """The admin API has nothing of this name."""
+
+    reason = "resource_unknown"
+
+
+class Conflict(CountermarkError):
+    """It is not in the state for which this was meant: changed by somebody else, or ended."""
+
+    reason = "conflict"
 
 
 class PictureError(CountermarkError):

@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -33,6 +32,7 @@ from countermark.keys.keyring import (
     HASHES,
     MAX_CANDIDATES,
     MAX_PUBLIC_CANDIDATES,
+    SEALING,
     TOKENS,
     Algorithm,
     Key,
@@ -41,7 +41,7 @@ from countermark.keys.keyring import (
 )
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
 from countermark.settings.document import Entries, Items, Node, Place, Scalar, parse
-from countermark.settings.units import format_duration, parse_life
+from countermark.settings.units import format_duration, parse_life, parse_moment
 
 MAX_LIFE = 3660 * 86_400
 
@@ -81,16 +81,22 @@ _SPELLINGS: Mapping[Form, str] = {
 class KeyUse(Struct, frozen=True, kw_only=True):
     """What a dialect wants of its keys: algorithms (the first is the default), and whether its URLs carry key ids.
 
-    `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes; `salted` keys have a
-    `salt_hex`. `private_once`: whoever makes a key pair is shown its private half once, and the file keeps the public one.
+    `forms` are the fields that may hold a shared secret, `least_secret` its least length in bytes, or with `exact` its only
+    one; `salted` keys have a `salt_hex`. `private_once`: whoever makes a key pair is shown its private half once, and the
+    file keeps the public one.
     """
 
     algorithms: tuple[Algorithm, ...]
     key_ids: bool
     forms: tuple[Form, ...] = ("secret",)
     least_secret: int = 32
+    exact: bool = False
     salted: bool = False
     private_once: bool = False
+
+
+OWN_USES: Mapping[str, KeyUse] = {SEALING: KeyUse(algorithms=("aes-256-gcm",), key_ids=True, exact=True)}
+"""Keys that are no signature dialect's."""
 
 
 def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
@@ -132,17 +138,6 @@ def _render_material(key: Key) -> list[str]:
     else:
         lines = [f"  secret: {base64url(key.material)}"]
     return [*lines, f"  salt_hex: {key.salt.hex()}"] if key.salt else lines
-
-
-def _read_time(text: str) -> int | None:
-    """Unix seconds of digits or of an RFC 3339 time with its offset; None for anything else."""
-    if re.fullmatch(r"[0-9]{1,11}", text):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return int(moment.timestamp()) if moment.tzinfo else None
 
 
 class _Reading:
@@ -290,6 +285,8 @@ class _Entry:
         least = use.least_secret
         if len(secret) < least:
             self.fault(form, f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits) here")
+        elif use.exact and len(secret) > least:
+            self.fault(form, f"is too long: {algorithm} takes {least} bytes ({least * 8} bits)")
         if len(secret) < _WEAK:
             self.reading.warnings.append(f"key {self.path}: fewer than {_WEAK} characters can be guessed")
         return secret
@@ -347,8 +344,10 @@ class _Entry:
         for field in ("not_before", "not_after"):
             if field not in self.fields:
                 continue
-            values[field] = _read_time(self.text(field, default=""))
-            if values[field] is None:
+            try:
+                values[field] = parse_moment(self.text(field, default=""))
+            except ValueError:
+                values[field] = None
                 self.fault(field, "must be a time such as 2026-01-31T12:00:00Z, or unix seconds")
         first, last = values.get("not_before"), values.get("not_after")
         if first is not None and last is not None and last <= first:

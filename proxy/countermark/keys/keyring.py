@@ -11,7 +11,7 @@ from msgspec import Struct
 
 Algorithm = Literal[
     "hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512", "md5", "sha1", "sha256",
-    "ed25519", "ecdsa-p256", "rsa-sha1", "rsa-sha256", "bearer",
+    "ed25519", "ecdsa-p256", "rsa-sha1", "rsa-sha256", "bearer", "aes-256-gcm",
 ]  # fmt: skip
 State = Literal["pending", "active", "retiring", "revoked"]
 
@@ -23,6 +23,12 @@ HASHES = {"md5": "md5", "sha1": "sha1", "sha256": "sha256"}
 
 TOKENS = frozenset({"bearer"})
 """Algorithms of secrets that are sent as they are and sign nothing."""
+
+SEALS = frozenset({"aes-256-gcm"})
+"""Algorithms of keys that seal what the gateway keeps, and sign nothing."""
+
+SEALING = "session"
+"""The dialect of the keys that seal sessions' seeds. No URL is ever in it."""
 
 MAX_CANDIDATES = 8
 MAX_PUBLIC_CANDIDATES = 4
@@ -115,6 +121,16 @@ class Keyring:
         """The keys to try where the URL names none, eight at most, whatever their state."""
         opening = [key for key in self._by_dialect.get(dialect, ()) if key.opens(site)]
         return tuple(opening[:MAX_CANDIDATES])
+
+    def sealing(self, now: float) -> Key | None:
+        """The key that seals sessions' seeds now: of the active ones the newest, by not_before and then by its place."""
+        active = [key for key in self._by_dialect.get(SEALING, ()) if key.signs(now)]
+        return max(reversed(active), key=lambda key: key.not_before or 0, default=None)
+
+    def unsealing(self, key_id: str, now: float) -> Key | None:
+        """The key of this id, if what it sealed may still be opened."""
+        key = self._by_id.get(key_id)
+        return key if key is not None and key.dialect == SEALING and key.verifies(now) else None
 
     def __repr__(self) -> str:
         return f"Keyring({len(self.keys)} keys)"

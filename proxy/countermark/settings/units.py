@@ -1,8 +1,9 @@
-"""Sizes and durations as people write them."""
+"""Sizes, durations and moments as people write them."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
@@ -34,6 +35,16 @@ def parse_life(text: str) -> int:
     if seconds < 1 or seconds != int(seconds):
         raise ValueError(text)
     return int(seconds)
+
+
+def parse_moment(text: str) -> int:
+    """Unix seconds of digits, or of an RFC 3339 time with its offset: 2026-01-31T12:00:00Z. Raises ValueError."""
+    if re.fullmatch(r"[0-9]{1,11}", text):
+        return int(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return int(moment.timestamp())
 
 
 def format_size(size: int) -> str:

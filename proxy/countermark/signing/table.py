@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from countermark.keys.keyfile import KeyUse
+from countermark.keys.keyfile import OWN_USES, KeyUse
 from countermark.settings.option import Option
 from countermark.signing.akamai import AkamaiEdgeAuth
 from countermark.signing.azure_blob_sas import AzureBlobSAS
@@ -78,7 +78,7 @@ KEY_USES: Mapping[str, KeyUse] = {
         private_once=dialect.capabilities.private_once,
     )
     for name, dialect in DIALECTS.items()
-}
+} | dict(OWN_USES)
 """What the keyring file may hold, for `keys.keyfile.load`."""
 
 OPTIONS: Mapping[str, tuple[Option, ...]] = {name: dialect.options for name, dialect in DIALECTS.items()}
