@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from countermark.core.errors import SessionEnded
 from countermark.core.target import Target
+from countermark.identity.seeds import session_key
 from countermark.identity.session import KEY_ID, Session
 from countermark.keys.keyring import Key, Keyring
 from countermark.ports import Sessions
 
 LIMIT = 8192
-_DAY = 86_400
 
 _Value = TypeVar("_Value")
 Unseal = Callable[[Session], bytes]
@@ -64,7 +64,7 @@ class Seeds:
             seed = self._unseal(session)
         except ValueError:
             return
-        _keep(self._keys, named, _key(session, seed))
+        _keep(self._keys, named, session_key(session, seed))
 
     async def session(self, id: str) -> Session:
         """A session by its id. Raises SessionEnded for one that nobody knows, StoreUnavailable."""
@@ -78,19 +78,6 @@ class Seeds:
         if session is not None:
             _keep(self._kept, id, session)
         return session
-
-
-def _key(session: Session, seed: bytes) -> Key:
-    return Key(
-        id=session.key_id,
-        dialect="native",
-        algorithm="hmac-sha256",
-        material=seed,
-        sites=(session.site,),
-        not_before=int(session.created),
-        not_after=session.expires,
-        max_life=_DAY,
-    )
 
 
 def _keep(kept: OrderedDict[str, _Value], name: str, value: _Value) -> None:

@@ -210,7 +210,7 @@ class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the gateway does by itself about refusals."""
 
     refusals: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="Refusals of one address that block it for a while. 0: none do.")
+        int, Meta(ge=0, le=1000, description="Refusals of one address that block it for a while. 0: none do.")
     ] = 300
     refusals_window: Annotated[Timeout, Meta(description="They are counted within this time.")] = 60.0
     block: Annotated[Timeout, Meta(description="For so long is the address blocked.")] = 60.0

@@ -36,7 +36,7 @@ _BUCKET = struct.Struct("@" + "Qd" * _WAYS)
 _CELL = struct.Struct("@Qd")
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
-_MOST_STRIKES = 1_000_000
+_MOST_STRIKES = 1000
 
 log = structlog.get_logger("countermark.cells")
 
