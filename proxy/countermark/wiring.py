@@ -27,7 +27,7 @@ from countermark.delivery.obtain import Obtain, Source
 from countermark.delivery.seeds import Seeds
 from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
-from countermark.identity.clientfile import read_clients
+from countermark.identity.clientfile import load_clients
 from countermark.identity.seeds import open_seed
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
@@ -50,7 +50,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
     presets = read_presets(settings.presets)
     keyring = configuration.keyring
     templates = load_templates(configuration.policies, presets=settings.presets.keys())
-    clients = read_clients(configuration.clients, file=settings.clients) if settings.clients else None
+    clients = load_clients(configuration.clients, file=settings.clients) if settings.clients else None
     async with AsyncExitStack() as closing:
         cold = _cold_cache(settings)
         closing.push_async_callback(cold.close)
@@ -114,7 +114,7 @@ def _reasons(renderer: RenderPool, replica: LocalRevocations) -> list[str]:
 
 def _replica(settings: Settings, store: Store) -> LocalRevocations:
     return LocalRevocations(
-        store.revocations, Path(revocations_folder(settings)), max_staleness=settings.revocation.max_staleness
+        store.revocations, Path(settings.revocation.folder), max_staleness=settings.revocation.max_staleness
     )
 
 

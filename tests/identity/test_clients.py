@@ -9,7 +9,7 @@ import pytest
 from countermark.core.catalogue import Catalogue
 from countermark.core.errors import ConfigurationInvalid
 from countermark.identity.client import Scope
-from countermark.identity.clientfile import read_clients
+from countermark.identity.clientfile import load_clients
 
 FILE = """
 acme:
@@ -23,7 +23,7 @@ norway:
 
 def test_a_client_has_networks_scope_and_ceiling() -> None:
     """As they are written; a burst that is not written is one second's worth."""
-    clients = read_clients(FILE, file="clients.yaml")
+    clients = load_clients(FILE, file="clients.yaml")
     acme = clients["acme"]
     assert acme.networks is not None
     assert ip_address("203.0.113.9") in acme.networks
@@ -48,7 +48,7 @@ def test_a_client_has_networks_scope_and_ceiling() -> None:
 def test_a_fault_names_its_place_and_what_would_be_right(text: str, line: int, says: str) -> None:
     """File, line and remedy."""
     with pytest.raises(ConfigurationInvalid) as invalid:
-        read_clients(text, file="clients.yaml")
+        load_clients(text, file="clients.yaml")
     assert [(fault.file, fault.line) for fault in invalid.value.faults] == [("clients.yaml", line)]
     assert says in str(invalid.value)
 
@@ -56,7 +56,7 @@ def test_a_fault_names_its_place_and_what_would_be_right(text: str, line: int, s
 def test_all_faults_are_told_at_once() -> None:
     """Not the first alone."""
     with pytest.raises(ConfigurationInvalid) as invalid:
-        read_clients("a: {burst: 1}\nb: {burst: 2}\n", file="clients.yaml")
+        load_clients("a: {burst: 1}\nb: {burst: 2}\n", file="clients.yaml")
     assert len(invalid.value.faults) == 2
 
 

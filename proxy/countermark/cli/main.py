@@ -13,12 +13,13 @@ from countermark.core.errors import CountermarkError
 COMMANDS = {
     "demo": "Serve real photographs from a private origin and walk a tour.",
     "serve": "Run the gateway.",
-    "check": "Read settings, keys, presets and watermarks; list every fault.",
+    "check": "Read settings, keys, presets, policies and watermarks; list every fault.",
     "doctor": "Look at this machine: codecs, sandbox, limits, origins, ports.",
     "health": "Ask a running gateway whether it is well, for container checks.",
     "sign": "Sign a URL.",
     "verify": "Verify a URL as the gateway would.",
     "explain": "Say which check a URL fails first, and what was signed.",
+    "policy": "Lint, test and compare policy templates.",
     "keys": "Make and list keys.",
 }
 

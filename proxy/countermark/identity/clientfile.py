@@ -44,7 +44,7 @@ class _Entry(Struct, frozen=True, kw_only=True):
 _KIND = inspect.type_info(dict[str, _Entry])
 
 
-def read_clients(text: str, *, file: str) -> dict[str, Client]:
+def load_clients(text: str, *, file: str) -> dict[str, Client]:
     """Clients by id. Raises ConfigurationInvalid with all faults, each with its place."""
     reading = Reading()
     entries: Mapping[str, _Entry] = convert(parse(text, file=file), _KIND, "", reading) or {}

@@ -20,7 +20,7 @@ from countermark.core.grant import Claims
 from countermark.core.request import Address
 from countermark.imaging.operations import Operations
 from countermark.policy.model import Element, Operation, TransformRules
-from countermark.policy.template import Geography, Template
+from countermark.policy.template import Template
 from countermark.traffic.gcra import Limit
 
 
@@ -70,8 +70,8 @@ ASKED: Mapping[Operation, Callable[[Operations], bool]] = {
 def inspect(template: Template, claims: Claims, operations: Operations | None, preset: str) -> None:
     """What depends on the signed text alone, so that the answer may be kept with it.
 
-    `operations` are all that would be done, those of the preset included; None is the picture as it is. `preset` is the
-    preset's name, "" where none is named.
+    `operations` are all that would be done, normalised, those of the preset included; None is the picture as it is.
+    `preset` is the preset's name, "" where none is named.
 
     Raises ElementMissing, LifetimeExceeded or TransformRefused.
     """
@@ -88,10 +88,7 @@ def admit(template: Template, claims: Claims, moment: Moment) -> None:
     if ttl and claims.issued is None and claims.expires is not None and claims.expires - moment.now > ttl:
         raise LifetimeExceeded(f"The URL would live longer than its policy allows: {ttl:.15g} seconds.")
     _check_country(template, moment)
-    networks = template.networks
-    if networks is None:
-        return
-    if moment.address in networks.deny or (networks.allow is not None and moment.address not in networks.allow):
+    if template.networks is not None and not template.networks.open(moment.address):
         raise ClientIpNotAllowed("The policy is closed to this client address.", private=f"client is {moment.address}")
 
 
@@ -175,7 +172,7 @@ def _check_transforms(template: Template, operations: Operations, preset: str) -
         raise _refused(template, f"does not allow the format {operations.format}")
     if operations.quality is not None and not rules.min_quality <= operations.quality <= rules.max_quality:
         raise _refused(template, f"allows a quality from {rules.min_quality} to {rules.max_quality}")
-    if rules.max_dpr and operations.dpr > rules.max_dpr:
+    if operations.dpr > rules.max_dpr:
         raise _refused(template, f"allows a dpr of {rules.max_dpr:g} at most")
     _check_side(template, rules, operations, "width")
     _check_side(template, rules, operations, "height")
@@ -198,20 +195,8 @@ def _refused(template: Template, what: str) -> TransformRefused:
 
 
 def _check_country(template: Template, moment: Moment) -> None:
-    if template.geography is not None and not _open(template.geography, moment.country, moment.region):
+    if template.geography is not None and not template.geography.open(moment.country, moment.region):
         place = f"{moment.country or 'not known'} {moment.region}".strip()
         raise CountryNotAllowed(
             "The policy is closed to the client's country, or it is not known.", private=f"country is {place}"
         )
-
-
-def _open(geography: Geography, country: str, region: str) -> bool:
-    if not country:
-        return geography.unknown
-    denied = geography.deny.has(country, region)
-    if denied or (denied is None and not geography.unknown):
-        return False
-    if geography.allow is None:
-        return True
-    allowed = geography.allow.has(country, region)
-    return geography.unknown if allowed is None else allowed

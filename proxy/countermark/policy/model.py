@@ -53,7 +53,7 @@ class TransformRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Count, Meta(description="Pixels of the result (width times dpr); the URL must then say a width. 0: no bound.")
     ] = 0
     max_height: Annotated[Count, Meta(description="Likewise for the height.")] = 0
-    max_dpr: Annotated[float, Meta(ge=0, le=5, description="Largest dpr. 0: no bound.")] = 0
+    max_dpr: Annotated[float, Meta(ge=1, le=5, description="Largest dpr; no URL can ask for more than 5.")] = 5
     min_quality: Annotated[int, Meta(ge=1, le=100, description="Least quality that may be asked.")] = 1
     max_quality: Annotated[int, Meta(ge=1, le=100, description="Highest quality that may be asked.")] = 100
     formats: Annotated[
@@ -164,6 +164,12 @@ class Situation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     session: Annotated[Literal["live", "ended"], Meta(description="The state of the session that it names.")] = "live"
     use: Annotated[int, Meta(ge=1, le=1000, description="The how-manyth use of a single-use URL.")] = 1
     nth: Annotated[int, Meta(ge=1, le=10**9, description="The how-manyth request at once.")] = 1
+    every: Annotated[
+        Duration, Meta(description="Such requests have come at this interval for long. 0: none has come before.")
+    ] = 0
+    same: Annotated[
+        tuple[Counted, ...], Meta(description="What all those requests have in common; the template always.")
+    ] = ("client", "session", "address")
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from countermark.core.grant import Network
 from countermark.core.networks import NetworkSet
+from countermark.core.request import Address
 from countermark.policy.model import Counted, Element, TemplateFile
 from countermark.settings.document import Place
 
@@ -37,12 +38,26 @@ class Geography(Struct, frozen=True, kw_only=True):
     deny: Places
     unknown: bool
 
+    def open(self, country: str, region: str) -> bool:
+        """Whether a place may be shown anything."""
+        if not country:
+            return self.unknown
+        denied = self.deny.has(country, region)
+        if denied or (denied is None and not self.unknown):
+            return False
+        allowed = True if self.allow is None else self.allow.has(country, region)
+        return self.unknown if allowed is None else allowed
+
 
 class Networks(Struct, frozen=True, kw_only=True):
     """Addresses: `allow` None is all of them."""
 
     allow: NetworkSet | None
     deny: NetworkSet
+
+    def open(self, address: Address) -> bool:
+        """Whether an address may be shown anything."""
+        return address not in self.deny and (self.allow is None or address in self.allow)
 
 
 class Ceiling(Struct, frozen=True):

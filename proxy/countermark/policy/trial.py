@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from countermark.core.errors import CountermarkError, RateLimited, SessionEnded, Used
 from countermark.core.grant import Claims
-from countermark.imaging.operations import Operations, transform_hash
+from countermark.imaging.operations import Operations, normalise, transform_hash
 from countermark.imaging.presets import read_presets
 from countermark.keys.keyring import Key
 from countermark.policy import decide
@@ -83,8 +83,13 @@ def _pass(template: Template, situation: Situation) -> None:
 
 def _count(template: Template, claims: Claims, situation: Situation) -> None:
     for limit in decide.limits(template, claims, situation.client_address):
+        if limit.name != "template" and limit.name not in situation.same:
+            continue
         # Where the bucket stands after all the requests before this one.
-        _, verdict = advance(_NOW + (situation.nth - 1) * limit.interval, _NOW, limit)
+        tat = _NOW + (situation.nth - 1) * limit.interval
+        if situation.every:
+            tat = max(tat, _NOW + limit.interval * limit.burst - situation.every)
+        _, verdict = advance(tat, _NOW, limit)
         if not verdict.allowed:
             wait = whole_seconds(verdict.retry_after)
             raise RateLimited(f"Too many requests for this {limit.name}.", retry_after=wait, limit=limit.name)
@@ -93,7 +98,7 @@ def _count(template: Template, claims: Claims, situation: Situation) -> None:
 def _operations(situation: Situation) -> Operations | None:
     if not situation.operations:
         return None
-    return read_presets({"": situation.operations})[""].operations
+    return normalise(read_presets({"": situation.operations})[""].operations)
 
 
 def _claims(situation: Situation, operations: Operations | None) -> Claims:

@@ -11,13 +11,14 @@ from countermark.settings.model import OriginSettings, Settings
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
-    """The settings with every relative path (keys, clients, store, cache, watermarks, file: origins) joined to `folder`."""
+    """The settings with every relative path in them joined to `folder`."""
     cache = settings.cache
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
+        policies=posixpath.join(folder, settings.policies) if settings.policies else "",
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,
         origins={name: _origin(origin, folder) for name, origin in settings.origins.items()},
         watermarks={

@@ -149,6 +149,8 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
         yield f"{path}.origin", _absent("origin", site.origin, settings.origins)
     if site.watermark and site.watermark not in settings.watermarks:
         yield f"{path}.watermark", _absent("watermark", site.watermark, settings.watermarks)
+    if site.policy and not settings.policies:
+        yield f"{path}.policy", "is set, and `policies` names no folder of templates"
     for index, dialect in enumerate(site.accept):
         if dialects is not None and dialect not in dialects:
             yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)

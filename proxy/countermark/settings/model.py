@@ -190,6 +190,7 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         dict[str, dict[str, OptionText]],
         Meta(description="Options of accepted dialects by name; dialects.md lists them."),
     ] = field(default_factory=dict)
+    policy: Annotated[str, Meta(description="Name of the policy template that every request must fulfil.")] = ""
     base_url: Annotated[
         str, Meta(description="https://HOST as viewers see it, for dialects that sign it. Empty: none is known.")
     ] = ""
@@ -260,6 +261,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="The file of registered clients. Empty: client ids in URLs are names like any other.")
     ] = ""
     watch: Annotated[WatchSettings, Meta(description="What is done about refusals.")] = WatchSettings()
+    policies: Annotated[
+        str, Meta(description="Folder of policy templates, such as ./policies; policies.md tells more. Empty: none.")
+    ] = ""
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
     origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(
