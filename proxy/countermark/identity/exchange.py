@@ -73,7 +73,7 @@ def fault_of(revocation: Revocation) -> str:
     if not value or len(value) > _LONGEST_VALUE or _UNPRINTABLE.search(value):
         return f"value should be 1 to {_LONGEST_VALUE} printable characters"
     if kind == "grant" and not _GRANT.fullmatch(value):
-        return "the value of a grant should be 64 lower-case hexadecimal digits, as explain prints them"
+        return "the value of a grant should be the SHA-256 of what was signed, 64 lower-case hexadecimal digits"
     if kind == "path" and not _PATH.fullmatch(value):
         return "the value of a path should be SITE:/PREFIX, such as shop:/private/"
     for name, seconds in (("issued_before", revocation.issued_before), ("expires", revocation.expires)):
