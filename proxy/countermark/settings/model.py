@@ -241,6 +241,31 @@ class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tile: Annotated[bool, Meta(description="Repeated over the whole picture.")] = False
 
 
+class RevocationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The local copy of the list of revocations."""
+
+    max_staleness: Annotated[
+        float,
+        Meta(
+            ge=1.5,
+            le=86_400,
+            description="The store gives a sign of life each second; a longer silence makes the copy stale.",
+            extra={"unit": "duration"},
+        ),
+    ] = 2.0
+    when_stale: Annotated[
+        Literal["refuse", "serve"],
+        Meta(description="While the copy is stale: refuse answers 503, serve goes on with what is known."),
+    ] = "refuse"
+    folder: Annotated[
+        str,
+        Meta(
+            description="Where this machine's copy lies. Empty: revocations beside the SQLite file, or in ./state with "
+            "another store."
+        ),
+    ] = ""
+
+
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
@@ -264,6 +289,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policies: Annotated[
         str, Meta(description="Folder of policy templates, such as ./policies; policies.md tells more. Empty: none.")
     ] = ""
+    revocation: Annotated[RevocationSettings, Meta(description="What was taken back.")] = RevocationSettings()
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
     origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(

@@ -1,11 +1,11 @@
 """The big file: nearly all revocations of the list, sorted, mapped read-only into every process.
 
-    0       magic, checksum of all that follows it, length of the head; the head (MessagePack)
+    0       magic, checksum of all that follows it, length of the head; the head (MessagePack), zeros
     4096    the rows in order, 16 octets each: number, terms
-            the fence: for every value of a number's upper 16 bits the row at which it begins, and the count of rows
+            the fence: for every value of a number's upper bits the row at which it begins, and the count of rows
 
-Numbers are evenly spread, as they are keyed hashes: behind the fence a look-up has a few steps left, in memory that is
-close together. Octets are in the machine's own order, as the file never leaves it.
+Numbers are evenly spread, as they are keyed hashes: behind the fence about twenty rows are left to search, in memory
+that is close together. Octets are in the machine's own order, as the file never leaves it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import os
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct as Layout
 from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countermark.backends.revocations.terms import KEY_SIZE, in_force
 
@@ -30,9 +31,10 @@ PARTS = 256
 _MAGIC = b"CMR1"  # the digit is the layout's version
 _PROLOGUE = Layout("=4sII")
 _ROWS_AT = 4096
+_HEAD_ROOM = _ROWS_AT - _PROLOGUE.size
 _ROW = 16
-_FENCES = 2**16
-_FENCE_SIZE = 8 * (_FENCES + 1)
+_FEWEST_BITS = 8
+_MOST_BITS = 24
 _CHUNK = 2**20
 
 Identity = tuple[int, int] | None
@@ -44,12 +46,14 @@ class Unreadable(Exception):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """key: of the numbering. kinds: every kind that any row has. cursor: up to which the rows hold the list."""
+    """key: of the numbering. kinds: every kind that any row has. cursor: up to which the rows hold the list.
+    bits: the upper ones of a number that the fence knows."""
 
     key: bytes
     kinds: frozenset[str]
     cursor: str
     rows: int = 0
+    bits: int = _FEWEST_BITS
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -63,6 +67,7 @@ class Bulk:
         self.head = head
         self.identity = identity
         end = _ROWS_AT + head.rows * _ROW
+        self._shift = 64 - head.bits
         self._mapped = mapped
         self._rows = memoryview(mapped)[_ROWS_AT:end].cast("Q")
         self._fence = memoryview(mapped)[end:].cast("Q")
@@ -71,10 +76,10 @@ class Bulk:
 
     def holds(self, number: int, issued: float, now: float) -> bool:
         """Whether a row of that number is in force for what was issued at `issued`."""
-        fence = number >> 48
-        end = self._fence[fence + 1]
+        place = number >> self._shift
+        end = self._fence[place + 1]
         numbers = self._numbers
-        row = bisect_left(numbers, number, self._fence[fence], end)
+        row = bisect_left(numbers, number, self._fence[place], end)
         while row < end and numbers[row] == number:
             if in_force(self._terms[row], issued, now):
                 return True
@@ -83,7 +88,7 @@ class Bulk:
 
     def part(self, part: int) -> list[int]:
         """The rows of one of PARTS equal shares of all numbers, flat."""
-        width = _FENCES // PARTS
+        width = 2**self.head.bits // PARTS
         return self._rows[2 * self._fence[part * width] : 2 * self._fence[(part + 1) * width]].tolist()
 
     def close(self) -> None:
@@ -110,32 +115,35 @@ def opened(path: Path) -> Bulk:
     return Bulk(head, mapped, (found.st_ino, found.st_mtime_ns))
 
 
-def write(file: BinaryIO, head: Head, parts: Iterable[array[int]]) -> None:
-    """A whole file, from PARTS arrays of flat rows in order. `head.rows` is counted here. Raises OSError."""
+def write(file: BinaryIO, head: Head, parts: Iterable[array[int]], *, about: int) -> None:
+    """A whole file, from PARTS arrays of flat rows in order. Those are counted here; `about` is a guess. Raises OSError."""
+    bits = min(max(about.bit_length() - 5, _FEWEST_BITS), _MOST_BITS)
     fence: array[int] = array("Q")
     rows = checksum = 0
     file.seek(_ROWS_AT)
     for part, flat in enumerate(parts):
         file.write(flat)
         checksum = zlib.crc32(flat, checksum)
-        _mark(fence, part, flat[::2], rows)
+        fence.extend(_marks(part, flat[::2], rows, bits))
         rows += len(flat) // 2
     fence.append(rows)
     file.write(fence)
-    packed = _encode(msgspec.structs.replace(head, rows=rows))
-    if len(packed) > _ROWS_AT - _PROLOGUE.size:
+    packed = _encode(replace(head, rows=rows, bits=bits))
+    if len(packed) > _HEAD_ROOM:
         raise OSError("the cursor is too long for the head of the file")
-    checksum = zlib.crc32(packed, zlib.crc32(fence, checksum))
+    padded = packed.ljust(_HEAD_ROOM, b"\0")
+    checksum = zlib.crc32(padded, zlib.crc32(fence, checksum))
     file.seek(0)
-    file.write(_PROLOGUE.pack(_MAGIC, checksum, len(packed)) + packed)
+    file.write(_PROLOGUE.pack(_MAGIC, checksum, len(packed)) + padded)
 
 
-def _mark(fence: array[int], part: int, numbers: array[int], first: int) -> None:
-    width = _FENCES // PARTS
+def _marks(part: int, numbers: array[int], first: int, bits: int) -> Iterator[int]:
+    """The fence of one part, whose first row is the file's row `first`."""
+    width = 2**bits // PARTS
     row = 0
     for value in range(part * width, (part + 1) * width):
-        row = bisect_left(numbers, value << 48, row)
-        fence.append(first + row)
+        row = bisect_left(numbers, value << (64 - bits), row)
+        yield first + row
 
 
 def _checked(file: BinaryIO, size: int) -> Head:
@@ -145,17 +153,17 @@ def _checked(file: BinaryIO, size: int) -> Head:
     magic, checksum, length = _PROLOGUE.unpack_from(start)
     if magic != _MAGIC:
         raise Unreadable("it is of another kind")
-    packed = start[_PROLOGUE.size : _PROLOGUE.size + length]
+    padded = start[_PROLOGUE.size :]
     try:
-        head = _decode(packed)
+        head = _decode(padded[:length])
     except msgspec.DecodeError as error:
         raise Unreadable("its head cannot be read") from error
-    if len(head.key) != KEY_SIZE or size != _ROWS_AT + head.rows * _ROW + _FENCE_SIZE:
+    if len(head.key) != KEY_SIZE or size != _ROWS_AT + head.rows * _ROW + (2**head.bits + 1) * 8:
         raise Unreadable("its length is not what its head says")
     # Octets that a disk has lost would be revocations that nobody misses: the whole is read before any is believed.
     found = 0
     while chunk := file.read(_CHUNK):
         found = zlib.crc32(chunk, found)
-    if zlib.crc32(packed, found) != checksum:
+    if zlib.crc32(padded, found) != checksum:
         raise Unreadable("its checksum is wrong")
     return head

@@ -17,7 +17,7 @@ import msgspec
 from countermark.backends.revocations.bulk import Head, Identity, identity_of
 from countermark.backends.revocations.merge import REVOKED, SPOOL, Order
 
-_MERGE = (sys.executable, "-m", "countermark.backends.revocations.merge")
+_MERGE = (sys.executable, "-P", "-m", "countermark.backends.revocations.merge")
 _LOCK = "lock"
 _FLUSH_AT = 2**16
 
@@ -33,7 +33,8 @@ class Compaction:
         self._lock = lock
         self._waiting: array[int] = array("Q")
         self.spooled = 0
-        self._spool = (folder / SPOOL).open("wb", buffering=0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._spool = os.open(folder / SPOOL, flags, 0o600)
 
     def __enter__(self) -> Compaction:
         return self
@@ -41,7 +42,7 @@ class Compaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spool.close()
+        os.close(self._spool)
         os.close(self._lock)
 
     def spool(self, records: Iterable[int]) -> None:
@@ -50,14 +51,19 @@ class Compaction:
         if len(self._waiting) >= _FLUSH_AT:
             self._flush()
 
-    async def merge(self, head: Head, *, fresh: bool) -> None:
-        """Until the new file is in its place. `fresh`: none is there to build on. Raises OSError."""
+    def order(self, head: Head, *, fresh: bool) -> Order:
+        """What is to be merged, all of it spooled. `fresh`: there is no big file to build on. Raises OSError."""
         self._flush()
+        return Order(head, fresh)
+
+    async def merge(self, head: Head, *, fresh: bool) -> None:
+        """Do it in a process of its own; returns when the new file is in its place. Raises OSError."""
+        order = self.order(head, fresh=fresh)
         process = await asyncio.create_subprocess_exec(
             *_MERGE, str(self._folder), stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(self._lock,)
         )
         try:
-            _, said = await process.communicate(msgspec.msgpack.encode(Order(head, fresh)))
+            _, said = await process.communicate(msgspec.msgpack.encode(order))
         finally:
             if process.returncode is None:
                 process.kill()
@@ -70,7 +76,7 @@ class Compaction:
         self.spooled += len(self._waiting) // 2
         del self._waiting[:]
         while data:
-            data = data[self._spool.write(data) or 0 :]
+            data = data[os.write(self._spool, data) :]
 
 
 def begin(folder: Path, seen: Identity) -> Compaction | None:

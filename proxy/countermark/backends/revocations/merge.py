@@ -29,7 +29,7 @@ _TORN = 2
 
 
 class Order(Struct, frozen=True):
-    """`head` of the new file, but for its rows and the kinds of the old one. `fresh`: there is no old one to build on."""
+    """`head` of the new file, but for what is counted while it is written. `fresh`: there is no old one to build on."""
 
     head: Head
     fresh: bool
@@ -44,12 +44,11 @@ def merge(folder: Path, order: Order, now: float) -> None:
     head = order.head
     if old is not None and old.head.key != head.key:
         raise Unreadable("it has another key")
-    kinds = head.kinds | (old.head.kinds if old else frozenset())
     spooled = _spooled(folder / SPOOL)
     parts = (_merged(old.part(part) if old else [], spooled[part], now) for part in range(PARTS))
     descriptor = os.open(folder / _NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:
-        write(file, Head(key=head.key, kinds=kinds, cursor=head.cursor), parts)
+        write(file, head, parts, about=(old.head.rows if old else 0) + sum(map(len, spooled)) // 2)
         file.flush()
         os.fsync(file.fileno())
     os.rename(folder / _NEW, folder / REVOKED)
