@@ -15,6 +15,7 @@ from countermark.settings.anchor import anchored
 from countermark.settings.document import MAX_BYTES, decode
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
+from countermark.settings.tokens import AdminToken, load_tokens
 from countermark.signing.table import KEY_USES, OPTIONS
 
 
@@ -28,6 +29,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     settings: Settings
     keys: tuple[Key, ...]
     watermarks: dict[str, bytes]
+    admin_tokens: tuple[AdminToken, ...] = ()
 
     @property
     def keyring(self) -> Keyring:
@@ -48,9 +50,14 @@ def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> C
     except ConfigurationInvalid as invalid:
         watermarks = {}
         faults += invalid.faults
+    try:
+        admin_tokens = read_admin_tokens(settings)
+    except ConfigurationInvalid as invalid:
+        admin_tokens = ()
+        faults += invalid.faults
     if faults:
         raise ConfigurationInvalid(faults)
-    return Configuration(settings=settings, keys=keys, watermarks=watermarks)
+    return Configuration(settings=settings, keys=keys, watermarks=watermarks, admin_tokens=admin_tokens)
 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -65,6 +72,13 @@ def read_keyring(settings: Settings) -> Keyring:
     """The keyring that the settings name. Raises ConfigurationInvalid with all faults."""
     path = Path(settings.keys)
     return load_keys(_text(path, "; `countermark keys new` makes a key"), file=str(path), uses=KEY_USES)
+
+
+def read_admin_tokens(settings: Settings) -> tuple[AdminToken, ...]:
+    """The tokens of the admin API, none where it is off. Raises ConfigurationInvalid with all faults."""
+    path = settings.admin.tokens
+    advice = "; `countermark admin token new` makes an entry"
+    return load_tokens(_text(Path(path), advice), file=path) if path else ()
 
 
 def read_watermarks(settings: Settings) -> dict[str, bytes]:

@@ -12,11 +12,12 @@ from countermark.settings.model import OriginSettings, Settings
 
 def anchored(settings: Settings, folder: str) -> Settings:
     """The settings with every relative path (keys, store, cache, watermarks, file: origins) joined to `folder`."""
-    cache = settings.cache
+    cache, admin = settings.cache, settings.admin
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
+        admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,
         origins={name: _origin(origin, folder) for name, origin in settings.origins.items()},
         watermarks={

@@ -213,6 +213,31 @@ class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tile: Annotated[bool, Meta(description="Repeated over the whole picture.")] = False
 
 
+class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The admin API at server.admin."""
+
+    tokens: Annotated[
+        str,
+        Meta(
+            description="File of admin tokens, of which `countermark admin token new` makes entries. Empty: the API is off."
+        ),
+    ] = ""
+
+
+class SessionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sessions that clients sign in."""
+
+    max_life: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=366 * 86_400,
+            description="No session lives longer, however often it is refreshed.",
+            extra={"unit": "duration"},
+        ),
+    ] = 43_200.0
+
+
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
@@ -241,4 +266,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watermarks: Annotated[dict[str, WatermarkSettings], Meta(description="Visible marks by name.")] = field(
         default_factory=dict
     )
+    admin: Annotated[AdminSettings, Meta(description="The admin API.")] = AdminSettings()
+    sessions: Annotated[SessionSettings, Meta(description="Sessions.")] = SessionSettings()
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()
