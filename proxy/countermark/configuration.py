@@ -21,6 +21,7 @@ from countermark.settings.convert import suggestion
 from countermark.settings.document import MAX_BYTES, decode
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
+from countermark.settings.tokens import AdminToken, load_tokens
 from countermark.signing.table import KEY_USES, OPTIONS
 
 _Read = TypeVar("_Read")
@@ -38,6 +39,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     policies: dict[str, str]
     clients: str
     watermarks: dict[str, bytes]
+    admin_tokens: tuple[AdminToken, ...]
 
     @property
     def keyring(self) -> Keyring:
@@ -55,6 +57,7 @@ def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> C
         policies=read(read_policies, {}),
         clients=read(read_clients, ""),
         watermarks=read(read_watermarks, {}),
+        admin_tokens=read(read_admin_tokens, ()),
     )
     if faults:
         raise ConfigurationInvalid(faults)
@@ -123,6 +126,13 @@ def read_clients(settings: Settings) -> str:
     text = _text(Path(settings.clients))
     load_clients(text, file=settings.clients)
     return text
+
+
+def read_admin_tokens(settings: Settings) -> tuple[AdminToken, ...]:
+    """The tokens of the admin API, none where it is off. Raises ConfigurationInvalid with all faults."""
+    path = settings.admin.tokens
+    advice = "; `countermark admin token new` makes an entry"
+    return load_tokens(_text(Path(path), advice), file=path) if path else ()
 
 
 def policy_texts(path: Path) -> dict[str, str]:

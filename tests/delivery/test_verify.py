@@ -51,7 +51,10 @@ async def key(world: World, target: str, **options: str) -> str:
 
 async def test_every_signature_of_a_picture_has_one_key(world: World) -> None:
     """64 hexadecimal digits, whatever the expiry, the address or the order of the parameters."""
-    keys = {(await told(world, world.sign("/shop/cat.jpg?w=3&h=2", life=life)))["Countermark-Cache-Key"] for life in (60, 90)}
+    keys = {
+        (await told(world, world.sign("/shop/cat.jpg?w=3&h=2", life=life)))["Countermark-Cache-Key"]
+        for life in (60, 90)
+    }
     keys.add((await told(world, world.sign("/shop/cat.jpg?h=2&w=3", address="192.0.2.0/24")))["Countermark-Cache-Key"])
     (one,) = keys
     assert len(bytes.fromhex(one)) == 32

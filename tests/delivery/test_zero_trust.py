@@ -46,7 +46,14 @@ def template(text: str) -> Template:
 
 
 def session(**changes: Any) -> Session:
-    facts = {"site": "shop", "generation": 1, "user": "anna", "client_id": "acme", "template": "", "expires": int(START) + 600}
+    facts = {
+        "site": "shop",
+        "generation": 1,
+        "user": "anna",
+        "client_id": "acme",
+        "template": "",
+        "expires": int(START) + 600,
+    }
     return Session(id=ID, sealed=SEED, created=START, **{**facts, **changes})
 
 

@@ -9,6 +9,7 @@ import click
 from countermark.cli.options import config_option
 from countermark.configuration import read_configuration
 from countermark.web import supervisor
+from countermark.wiring import build_control
 
 
 @click.command("serve")
@@ -21,4 +22,4 @@ def command(config: Path) -> None:
       countermark serve --config settings.yaml
     """
     path = config.absolute()
-    raise SystemExit(supervisor.serve(lambda: read_configuration(path)))
+    raise SystemExit(supervisor.serve(lambda: read_configuration(path), build_control=build_control))

@@ -12,12 +12,13 @@ from countermark.settings.model import OriginSettings, Settings
 
 def anchored(settings: Settings, folder: str) -> Settings:
     """The settings with every relative path in them joined to `folder`."""
-    cache = settings.cache
+    cache, admin = settings.cache, settings.admin
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
+        admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
         policies=posixpath.join(folder, settings.policies) if settings.policies else "",
         revocation=replace(settings.revocation, folder=posixpath.join(folder, _revocations(settings))),
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,

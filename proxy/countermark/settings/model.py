@@ -274,6 +274,39 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     requests: Annotated[bool, Meta(description="One line a request.")] = True
 
 
+class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The admin API at server.admin."""
+
+    tokens: Annotated[
+        str,
+        Meta(
+            description="File of admin tokens, of which `countermark admin token new` makes entries. Empty: the API is off."
+        ),
+    ] = ""
+
+
+class SessionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sessions that clients sign in."""
+
+    max_life: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=366 * 86_400,
+            description="No session lives longer, however often it is refreshed.",
+            extra={"unit": "duration"},
+        ),
+    ] = 43_200.0
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written to standard error."""
+
+    format: Annotated[Literal["json", "console", "auto"], Meta(description="auto: console on a terminal.")] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level written.")] = "info"
+    requests: Annotated[bool, Meta(description="One line a request.")] = True
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -289,6 +322,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policies: Annotated[
         str, Meta(description="Folder of policy templates, such as ./policies; policies.md tells more. Empty: none.")
     ] = ""
+    admin: Annotated[AdminSettings, Meta(description="The admin API.")] = AdminSettings()
+    sessions: Annotated[SessionSettings, Meta(description="Sessions.")] = SessionSettings()
     revocation: Annotated[RevocationSettings, Meta(description="What was taken back.")] = RevocationSettings()
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)

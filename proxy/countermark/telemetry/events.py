@@ -21,7 +21,7 @@ log_notice = structlog.get_logger("countermark.notice")
 
 
 class EventSink:
-    """The Telemetry of one worker. Made inside the running loop."""
+    """The Telemetry of one process. Made inside the running loop."""
 
     def __init__(self, settings: LogSettings) -> None:
         self._tally = Tally()
@@ -41,6 +41,10 @@ class EventSink:
         self._tally.add("notices", notice.kind, notice.severity)
         facts = {name: value for name, value in asdict(notice).items() if value not in ("", {})}
         getattr(log_notice, _LEVELS[notice.severity])("notice", **facts)
+
+    def add(self, name: str, *labels: str) -> None:
+        """One more of a counter; its name and labels stand in `metrics.METRICS`."""
+        self._tally.add(name, *labels)
 
     def watch(self, name: str, *labels: str, read: Read) -> None:
         """Expose a gauge, or a counter that is kept elsewhere; its name and labels stand in `metrics.METRICS`."""

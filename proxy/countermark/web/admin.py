@@ -1,4 +1,4 @@
-"""The admin port: metrics and health of the whole gateway. It is never the public port."""
+"""The admin port: metrics and health of the whole gateway, and the admin API. It is never the public port."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from aiohttp import web
 
 from countermark.telemetry.exposition import expose
 from countermark.telemetry.tally import Snapshot
+from countermark.web import admin_api
+
+# An answer that is still being written when the gateway ends has this long.
+SHUTDOWN_SECONDS = 2.0
 
 
-class Gateway(Protocol):
+class Gateway(admin_api.Gateway, Protocol):
     """What the admin port asks of the supervisor."""
 
     async def snapshot(self) -> Snapshot: ...
-
-    async def reasons(self) -> list[str]: ...
 
 
 async def start(listener: socket.socket, gateway: Gateway) -> web.AppRunner:
@@ -35,7 +37,10 @@ async def start(listener: socket.socket, gateway: Gateway) -> web.AppRunner:
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", alive), web.get("/readyz", ready)])
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75)
+    app.add_routes(admin_api.routes(gateway))
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, keepalive_timeout=75, shutdown_timeout=SHUTDOWN_SECONDS
+    )
     await runner.setup()
     await web.SockSite(runner, listener).start()
     return runner

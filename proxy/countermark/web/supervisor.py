@@ -1,8 +1,8 @@
 """The supervisor: it owns the listening socket and the workers, and decodes no picture and serves no client itself.
 
-start      bind, start the workers, wait until all are ready, or exit
-SIGHUP     load the whole configuration; start new workers with it; when all are ready, drain the old ones.
-           Whatever fails before that moment leaves the old ones serving
+start      bind, open the control plane, start the workers, wait until all are ready, or exit
+SIGHUP     load the whole configuration; start new workers with it; when all are ready, drain the old ones, and let the
+           admin API work with it. Whatever fails before that moment leaves the old ones serving
 a death    the worker is replaced at once; one that dies while it starts, after a growing pause
 SIGTERM    drain all workers, then exit 0
 """
@@ -22,17 +22,24 @@ from typing import Any, Literal
 
 import structlog
 import uvloop
+from msgspec.structs import replace
 
 from countermark import __version__
 from countermark.configuration import Configuration
+from countermark.control.plane import ControlPlane
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import Settings
 from countermark.telemetry import log as logging
-from countermark.telemetry.tally import Snapshot, Tally, departed, total
+from countermark.telemetry.events import EventSink
+from countermark.telemetry.tally import Snapshot, departed, total
 from countermark.web import admin, listen
+from countermark.web.admin_routes import WorkerFacts
 from countermark.web.control import Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
 
 Load = Callable[[], Configuration]
+
+BuildControl = Callable[[Configuration, EventSink], Awaitable[ControlPlane]]
+"""Makes the control plane of a configuration. Raises ConfigurationInvalid for what only a start can find."""
 
 WORKER = (sys.executable, "-m", "countermark.cli.worker")
 
@@ -46,26 +53,36 @@ CLOSE_SECONDS = 5.0
 log = structlog.get_logger("countermark.supervisor")
 
 
-def serve(load: Load, *, command: Sequence[str] = WORKER) -> int:
+def serve(load: Load, *, build_control: BuildControl, command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop; the exit status. Raises ConfigurationInvalid when it cannot start.
 
     `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
     """
-    return uvloop.run(_serve(load, command))
+    return uvloop.run(_serve(load, build_control, command))
 
 
-async def _serve(load: Load, command: Sequence[str]) -> int:
+async def _serve(load: Load, build_control: BuildControl, command: Sequence[str]) -> int:
     configuration = load()
     settings = configuration.settings
     logging.configure(settings.log, process="supervisor")
     listener = listen.inherited(os.environ) or listen.bind(settings.server.listen, setting="server.listen")
     admin_listener = listen.bind(settings.server.admin, setting="server.admin")
-    supervisor = Supervisor(configuration, load=load, command=command, listener=listener)
+    telemetry = EventSink(replace(settings.log, requests=False))
+    supervisor = Supervisor(
+        configuration,
+        control=await build_control(configuration, telemetry),
+        load=load,
+        build_control=build_control,
+        command=command,
+        listener=listener,
+        telemetry=telemetry,
+    )
     runner = await admin.start(admin_listener, supervisor)
     try:
         return await supervisor.run(admin_name=listen.name(admin_listener))
     finally:
         await runner.cleanup()
+        await supervisor.control.close()
 
 
 class Worker:
@@ -122,13 +139,23 @@ class Worker:
 
 
 class Supervisor:
-    """Workers, the settings they run with, and the sum of their numbers."""
+    """Workers, the configuration and the control plane of the present, and the sum of all numbers."""
 
     def __init__(
-        self, configuration: Configuration, *, load: Load, command: Sequence[str], listener: socket.socket
+        self,
+        configuration: Configuration,
+        *,
+        control: ControlPlane,
+        load: Load,
+        build_control: BuildControl,
+        command: Sequence[str],
+        listener: socket.socket,
+        telemetry: EventSink,
     ) -> None:
-        self._configuration = configuration
+        self.configuration = configuration
+        self.control = control
         self._load = load
+        self._build_control = build_control
         self._command = tuple(command)
         self._listener = listener
         self._instance = secrets.token_hex(16)
@@ -136,11 +163,12 @@ class Supervisor:
         self._departed = Snapshot()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tally = Tally()
-        self._tally.watch("build_info", __version__, read=lambda: 1)
+        self._telemetry = telemetry
+        telemetry.watch("build_info", __version__, read=lambda: 1)
         for state in ("starting", "ready", "draining"):
-            self._tally.watch("workers", state, read=partial(self._count, state))
+            telemetry.watch("workers", state, read=partial(self._count, state))
 
     async def run(self, *, admin_name: str) -> int:
         """Start, and serve until told to stop; the exit status."""
@@ -148,7 +176,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        workers = await self._start(self._configuration)
+        workers = await self._start(self.configuration)
         if workers:
             log.info("serving", listen=listen.name(self._listener), admin=admin_name, workers=len(workers))
         elif not self._stop.is_set():
@@ -158,7 +186,7 @@ class Supervisor:
             await _first(self._stop.wait(), self._reload.wait())
             if self._reload.is_set() and not self._stop.is_set():
                 self._reload.clear()
-                await self._take_new_configuration()
+                await self.reload(actor="command")
         log.info("draining")
         self._listener.close()  # the workers have theirs; new clients are refused and go elsewhere
         await asyncio.gather(*(self._dismiss(worker) for worker in tuple(self._workers)))
@@ -167,7 +195,7 @@ class Supervisor:
     async def snapshot(self) -> Snapshot:
         """The sum over all workers, living and dead, fresh where they answer in time."""
         await asyncio.gather(*(worker.ask() for worker in tuple(self._workers)))
-        return total([self._departed, self._tally.snapshot(), *(worker.last.snapshot for worker in self._workers)])
+        return total([self._departed, self._telemetry.snapshot(), *(worker.last.snapshot for worker in self._workers)])
 
     async def reasons(self) -> list[str]:
         """Why the gateway should get no requests now; empty when it should."""
@@ -179,33 +207,50 @@ class Supervisor:
         await asyncio.gather(*(worker.ask() for worker in serving))
         return sorted({reason for worker in serving for reason in worker.last.reasons})
 
+    def workers(self) -> tuple[WorkerFacts, ...]:
+        """Each worker as it last reported."""
+        return tuple(
+            WorkerFacts(pid=worker.process.pid, state=worker.state, reasons=worker.last.reasons)
+            for worker in self._workers
+        )
+
     def _count(self, state: str) -> int:
         return sum(worker.state == state for worker in self._workers)
 
-    async def _take_new_configuration(self) -> None:
-        """Whole or not at all."""
-        try:
-            configuration = self._load()
-            _check_same_sockets(configuration.settings, self._configuration.settings)
-        except ConfigurationInvalid as invalid:
-            for fault in invalid.faults:
-                log.error("configuration fault", fault=str(fault))
-            self._keep_old("configuration refused")
-            return
+    async def reload(self, *, actor: str) -> tuple[str, ...]:
+        """Take all files anew, whole or not at all; the faults for which everything stays as it was."""
+        async with self._reloading:
+            try:
+                faults = await self._take_new_configuration()
+            except ConfigurationInvalid as invalid:
+                faults = tuple(str(fault) for fault in invalid.faults)
+                for fault in faults:
+                    log.error("configuration fault", fault=fault)
+        if faults:
+            self._telemetry.add("reloads", "bad")
+            log.error("reload failed, the old configuration stays", reason=faults[0])
+            self.control.note("configuration.refused", actor=actor, subject="configuration", severity="warning")
+        else:
+            self._telemetry.add("reloads", "good")
+            log.info("reloaded")
+            self.control.note("configuration.reloaded", actor=actor, subject="configuration")
+        return faults
+
+    async def _take_new_configuration(self) -> tuple[str, ...]:
+        """The reason why not, if there is one that is no fault of a file. Raises ConfigurationInvalid."""
+        configuration = self._load()
+        _check_same_sockets(configuration.settings, self.configuration.settings)
+        control = await self._build_control(configuration, self._telemetry)
         old = tuple(self._workers)
         if not await self._start(configuration):
-            self._keep_old("new workers did not start")
-            return
-        self._configuration = configuration
+            await control.close()
+            return ("new workers did not start",)
+        self._run(self.control.close())
+        self.configuration, self.control = configuration, control
         logging.configure(configuration.settings.log, process="supervisor")
-        self._tally.add("reloads", "good")
-        log.info("reloaded")
         for worker in old:
             self._run(self._dismiss(worker))
-
-    def _keep_old(self, reason: str) -> None:
-        self._tally.add("reloads", "bad")
-        log.error("reload failed, the old configuration stays", reason=reason)
+        return ()
 
     async def _start(self, configuration: Configuration) -> list[Worker]:
         """New workers, all ready, or none. Those that are replaced when they die are those of the present one."""
@@ -254,18 +299,18 @@ class Supervisor:
             if worker.leaving or self._stop.is_set():
                 return
             log.error("worker died", pid=worker.process.pid, status=worker.process.returncode)
-            self._tally.add("worker_deaths")
+            self._telemetry.add("worker_deaths")
             deaths = 0 if worker.ready.is_set() else deaths + 1
             if deaths:
                 await _first(self._stop.wait(), asyncio.sleep(min(LONGEST_PAUSE, 0.1 * 2**deaths)))
-            if self._stop.is_set() or configuration is not self._configuration:
+            if self._stop.is_set() or configuration is not self.configuration:
                 return
             worker = await self._spawn(configuration)
 
     async def _dismiss(self, worker: Worker) -> None:
         worker.leave()
         await _first(
-            worker.ended.wait(), asyncio.sleep(self._configuration.settings.server.drain_timeout + CLOSE_SECONDS)
+            worker.ended.wait(), asyncio.sleep(self.configuration.settings.server.drain_timeout + CLOSE_SECONDS)
         )
         if not worker.ended.is_set():
             log.error("worker did not leave", pid=worker.process.pid)
