@@ -270,11 +270,20 @@ class Outbox(Protocol):
 class Store(Protocol):
     """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
 
-    turnstile: Turnstile
-    cells: Strikes
-    revocations: RevocationLog
-    sessions: Sessions
-    outbox: Outbox
+    @property
+    def turnstile(self) -> Turnstile: ...
+
+    @property
+    def cells(self) -> Strikes: ...
+
+    @property
+    def revocations(self) -> RevocationLog: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     @property
     def trouble(self) -> str: ...

@@ -266,14 +266,6 @@ class RevocationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = ""
 
 
-class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written to standard error."""
-
-    format: Annotated[Literal["json", "console", "auto"], Meta(description="auto: console on a terminal.")] = "auto"
-    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level written.")] = "info"
-    requests: Annotated[bool, Meta(description="One line a request.")] = True
-
-
 class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The admin API at server.admin."""
 
