@@ -266,10 +266,17 @@ class Outbox(Protocol):
 class Store(Protocol):
     """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
 
-    turnstile: Turnstile
-    revocations: RevocationLog
-    sessions: Sessions
-    outbox: Outbox
+    @property
+    def turnstile(self) -> Turnstile: ...
+
+    @property
+    def revocations(self) -> RevocationLog: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     @property
     def trouble(self) -> str: ...

@@ -1,7 +1,9 @@
-"""From settings to a running data plane: the only file that knows every backend."""
+"""From settings to a running data plane, and to a control plane: the only file that knows every backend."""
 
 from __future__ import annotations
 
+import secrets
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from hashlib import sha256
@@ -11,14 +13,19 @@ from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.origins.table import open_origin
+from countermark.backends.stores.table import open_store
 from countermark.backends.uses import SqliteUses
 from countermark.configuration import Configuration
+from countermark.control.comparison import Bench
+from countermark.control.fronts import fronts_of
+from countermark.control.plane import ControlPlane
 from countermark.delivery.door import FrontDoor
 from countermark.delivery.obtain import Obtain, Source
 from countermark.delivery.sites import Site, SiteTable
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
+from countermark.ports import Telemetry
 from countermark.render.pool import PoolFacts, RenderPool
 from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatermarkSettings
 from countermark.signing.realm import realm_of, waivers
@@ -69,6 +76,21 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
             ready=partial(_reasons, renderer),
             close=closing.pop_all().aclose,
         )
+
+
+async def build_control(configuration: Configuration, telemetry: Telemetry) -> ControlPlane:
+    """The control plane of the supervisor. Raises ConfigurationInvalid for presets and stores that cannot be used."""
+    settings = configuration.settings
+    return ControlPlane(
+        store=await open_store(settings.store),
+        fronts=fronts_of(settings),
+        keyring=configuration.keyring,
+        bench=Bench(presets=read_presets(settings.presets)),
+        telemetry=telemetry,
+        max_life=int(settings.sessions.max_life),
+        clock=time.time,
+        random=secrets.token_bytes,
+    )
 
 
 def _reasons(renderer: RenderPool) -> list[str]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from countermark.backends.stores.sqlite.database import Database
-from countermark.ports import Task
+from countermark.core.tasks import Task
 
 
 class SqliteOutbox:
