@@ -1,4 +1,4 @@
-"""From settings to a running data plane: the only file that knows every backend."""
+"""From settings to a running data plane, and to a control plane: the only file that knows every backend."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from countermark.backends.origins.table import open_origin
 from countermark.backends.revocations.replica import LocalRevocations
 from countermark.backends.stores.table import open_store
 from countermark.configuration import Configuration
+from countermark.control.comparison import Bench
+from countermark.control.fronts import fronts_of
+from countermark.control.plane import ControlPlane
 from countermark.core.catalogue import Catalogue
 from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
@@ -34,7 +37,7 @@ from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
 from countermark.policy.load import load_templates
 from countermark.policy.template import Template
-from countermark.ports import Store
+from countermark.ports import Store, Telemetry
 from countermark.render.pool import PoolFacts, RenderPool
 from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatchSettings, WatermarkSettings
 from countermark.signing.realm import realm_of, waivers
@@ -125,6 +128,21 @@ def _watch_rules(watch: WatchSettings) -> Watch:
         block_seconds=watch.block,
         failures=watch.failures,
         critical=frozenset(watch.critical),
+    )
+
+
+async def build_control(configuration: Configuration, telemetry: Telemetry) -> ControlPlane:
+    """The control plane of the supervisor. Raises ConfigurationInvalid for presets and stores that cannot be used."""
+    settings = configuration.settings
+    return ControlPlane(
+        store=await open_store(settings.store),
+        fronts=fronts_of(settings),
+        keyring=configuration.keyring,
+        bench=Bench(presets=read_presets(settings.presets)),
+        telemetry=telemetry,
+        max_life=int(settings.sessions.max_life),
+        clock=time.time,
+        random=secrets.token_bytes,
     )
 
 

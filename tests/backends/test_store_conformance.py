@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from countermark.backends.stores.table import open_store
 from countermark.core.errors import RateLimited, StoreUnavailable, Used
+from countermark.core.tasks import Task
 from countermark.identity.revocation import Revocation
 from countermark.identity.session import Session
-from countermark.ports import Page, Store, Task, Ticket
+from countermark.ports import Page, Store, Ticket
 from countermark.traffic.gcra import Limit
 from tests.backends.waiting import eventually
 

@@ -149,7 +149,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
                 chunk = await request.content.readany()
         except TimeoutError:
             raise OrderInvalid(f"Nothing of the body came for {READ_SECONDS:g} seconds.") from None
-        except (ConnectionError, web.PayloadError) as error:
+        except (ConnectionError, web.RequestPayloadError) as error:
             raise OrderInvalid("The body ended early.", private=str(error)) from None
         if not chunk:
             return
