@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from countermark.cli.options import config_option
-from countermark.configuration import read_settings
+from countermark.configuration import read_keyring, read_settings
+from countermark.settings.model import Settings
+from countermark.signing.cautions import Caution, cautions
 from countermark.web import supervisor
 
 
@@ -21,4 +23,8 @@ def command(config: Path) -> None:
       countermark serve --config settings.yaml
     """
     path = config.absolute()
-    raise SystemExit(supervisor.serve(lambda: read_settings(path)))
+    raise SystemExit(supervisor.serve(lambda: read_settings(path), look=_look))
+
+
+def _look(settings: Settings) -> list[Caution]:
+    return cautions(settings.sites, read_keyring(settings))

@@ -160,6 +160,7 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
     yield from _addresses(path, site)
     if dialects is not None:
         yield from _options(f"{path}.dialects", site, dialects)
+        yield from _waivers(path, site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
 
@@ -193,6 +194,16 @@ def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Foun
                 declared[key].read(value)
             except ValueError as error:
                 yield f"{path}.{name}.{key}", f"should be {error}"
+
+
+def _waivers(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
+    """What a dialect cannot keep must be waived by name: to accept it is not to know it."""
+    for index, name in enumerate(site.accept):
+        written = site.dialects.get(name, {})
+        for option in dialects.get(name, ()):
+            if option.required and written.get(option.name) != "true":
+                line = f"dialects: {{ {name}: {{ {option.name}: true }} }}"
+                yield f"{path}.accept[{index}]", f"{name}: {option.required}; to take them all the same, add {line}"
 
 
 def _absent(what: str, name: str, known: Collection[str]) -> str:

@@ -31,6 +31,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import ALWAYS_ENDLESS
 from countermark.signing.primitives import digest, mac, same
 
 _DENIALS: Mapping[str, Denial] = {
@@ -84,6 +85,7 @@ class Cloudinary:
             default=False,
             sentence="Also take the parameter `_a` that some SDKs add; nothing signs it.",
         ),
+        ALWAYS_ENDLESS,
     )
     capabilities = Capabilities(
         title="Cloudinary, signature",

@@ -36,6 +36,7 @@ from countermark.core.request import Address, EdgeRequest
 from countermark.keys.keyring import Key, Keyring
 from countermark.signing.cookies import cookie_names
 from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.endless import refuse_endless
 from countermark.signing.table import DIALECTS
 
 _METHODS = frozenset({"GET", "HEAD"})
@@ -67,8 +68,8 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
     The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
     signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
-    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
-    SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
+    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused,
+    SignatureInvalid or, for a URL without an end, LifetimeExceeded. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
     the realm's.
     """
     if request.method not in _METHODS:
@@ -80,6 +81,7 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
             if presented is not None:
                 _refuse_mixture(request, realm, dialect, presented)
                 key = signer(presented, dialect, realm, keyring)
+                refuse_endless(name, presented, realm, key)
                 return Proof(claims=_claims(presented, dialect, key), key=key)
         except CountermarkError as error:
             error.dialect = name

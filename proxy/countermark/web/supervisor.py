@@ -16,9 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import structlog
 import uvloop
@@ -26,12 +27,14 @@ import uvloop
 from countermark import __version__
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import Settings
+from countermark.signing.cautions import Caution, Name
 from countermark.telemetry import log as logging
 from countermark.telemetry.tally import Snapshot, Tally, departed, total
 from countermark.web import admin, listen
 from countermark.web.control import Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
 
 Load = Callable[[], Settings]
+Look = Callable[[Settings], Sequence[Caution]]
 
 WORKER = (sys.executable, "-m", "countermark.cli.worker")
 
@@ -45,20 +48,22 @@ CLOSE_SECONDS = 5.0
 log = structlog.get_logger("countermark.supervisor")
 
 
-def serve(load: Load, *, command: Sequence[str] = WORKER) -> int:
+def serve(load: Load, *, look: Look = lambda settings: (), command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop; the exit status. Raises ConfigurationInvalid when it cannot start.
 
-    `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
+    `look` finds what weakens new settings; that is logged and counted. `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
     """
-    return uvloop.run(_serve(load, command))
+    return uvloop.run(_serve(load, look, command))
 
 
-async def _serve(load: Load, command: Sequence[str]) -> int:
+async def _serve(load: Load, look: Look, command: Sequence[str]) -> int:
     settings = load()
     logging.configure(settings.log, process="supervisor")
+    found = look(settings)
     listener = listen.inherited(os.environ) or listen.bind(settings.server.listen, setting="server.listen")
     admin_listener = listen.bind(settings.server.admin, setting="server.admin")
-    supervisor = Supervisor(settings, load=load, command=command, listener=listener)
+    supervisor = Supervisor(settings, load=load, look=look, command=command, listener=listener)
+    supervisor.tell(found)
     runner = await admin.start(admin_listener, supervisor)
     try:
         return await supervisor.run(admin_name=listen.name(admin_listener))
@@ -122,9 +127,13 @@ class Worker:
 class Supervisor:
     """Workers, the settings they run with, and the sum of their numbers."""
 
-    def __init__(self, settings: Settings, *, load: Load, command: Sequence[str], listener: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, *, load: Load, look: Look, command: Sequence[str], listener: socket.socket
+    ) -> None:
         self._settings = settings
         self._load = load
+        self._look = look
+        self._cautions: Counter[str] = Counter()
         self._command = tuple(command)
         self._listener = listener
         self._instance = secrets.token_hex(16)
@@ -137,6 +146,14 @@ class Supervisor:
         self._tally.watch("build_info", __version__, read=lambda: 1)
         for state in ("starting", "ready", "draining"):
             self._tally.watch("workers", state, read=partial(self._count, state))
+        for name in get_args(Name):
+            self._tally.watch("cautions", name, read=partial(self._cautioned, name))
+
+    def tell(self, found: Sequence[Caution]) -> None:
+        """Log what weakens the present settings, and count it for /metrics."""
+        self._cautions = Counter(caution.name for caution in found)
+        for caution in found:
+            log.warning(caution.name, message=caution.message)
 
     async def run(self, *, admin_name: str) -> int:
         """Start, and serve until told to stop; the exit status."""
@@ -175,6 +192,9 @@ class Supervisor:
         await asyncio.gather(*(worker.ask() for worker in serving))
         return sorted({reason for worker in serving for reason in worker.last.reasons})
 
+    def _cautioned(self, name: str) -> int:
+        return self._cautions[name]
+
     def _count(self, state: str) -> int:
         return sum(worker.state == state for worker in self._workers)
 
@@ -183,6 +203,7 @@ class Supervisor:
         try:
             settings = self._load()
             _check_same_sockets(settings, self._settings)
+            found = self._look(settings)
         except ConfigurationInvalid as invalid:
             for fault in invalid.faults:
                 log.error("configuration fault", fault=str(fault))
@@ -194,6 +215,7 @@ class Supervisor:
             return
         self._settings = settings
         logging.configure(settings.log, process="supervisor")
+        self.tell(found)
         self._tally.add("reloads", "good")
         log.info("reloaded")
         for worker in old:
