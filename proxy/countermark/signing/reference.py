@@ -20,6 +20,15 @@ sets their options under `sites[].dialects.NAME`; a request never chooses beyond
 
 A cell says what the signature covers, or what the URL can be bound to. Statuses are the vendor's own where it has some.
 An option that weakens a dialect has a name that starts with `unsafe_`.
+
+Old formats are taken with bounds that their vendors do not have, and each waiver has a name:
+
+- **No end.** A URL that never ends is refused with 403 `lifetime_exceeded`, however authentic, unless the site sets the
+  dialect's `unsafe_unlimited`. Where no URL of a dialect can have an end, the settings must set it.
+- **MD5.** What an MD5 key signs may live one hour, counted from when it is used; `unsafe_max_life` in the key's entry, in
+  the place of `max_life`, lets it live longer.
+- **MD5 and SHA-1** are named when the gateway starts and by `countermark check` (`legacy_hash`), as are all `unsafe_`
+  options that are set (`unsafe_option`); `countermark_cautions` counts them.
 """
 
 _FACTS = {

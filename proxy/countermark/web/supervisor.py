@@ -51,7 +51,8 @@ log = structlog.get_logger("countermark.supervisor")
 def serve(load: Load, *, look: Look = lambda settings: (), command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop; the exit status. Raises ConfigurationInvalid when it cannot start.
 
-    `look` finds what weakens new settings; that is logged and counted. `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
+    `look` finds what weakens new settings; that is logged and counted. `command` starts a worker; two
+    descriptors are appended to it: the listening socket and the control channel.
     """
     return uvloop.run(_serve(load, look, command))
 
