@@ -115,6 +115,20 @@ def test_a_dialect_without_an_end_wants_its_waiver(folder: Path, dialect: str) -
     assert check(folder).exit_code == 0
 
 
+def test_an_outer_dialect_ends_what_has_no_end(folder: Path) -> None:
+    """So no waiver is asked for; and it is another one than those that are accepted."""
+    site = "origin: pictures, accept: [thumbor], outer: rfc9421, dialects: { rfc9421: { tag: edge } } }"
+    (folder / "settings.yaml").write_text(SETTINGS.replace("origin: pictures }", site))
+    result = check(folder)
+    assert result.exit_code == 0, result.output
+    assert "no_key: site shop accepts rfc9421" in result.output
+    assert "unsafe_option" not in result.output
+    (folder / "settings.yaml").write_text(
+        SETTINGS.replace("origin: pictures }", site.replace("[thumbor]", "[rfc9421]"))
+    )
+    assert "sites[0].outer: 'rfc9421' is accepted already" in check(folder).output
+
+
 def test_an_unknown_dialect_is_a_fault(folder: Path) -> None:
     """The names are those of the dialects that exist."""
     settings = SETTINGS.replace("origin: pictures }", "origin: pictures, accept: [keycdn_imag] }")

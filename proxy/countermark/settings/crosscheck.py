@@ -153,6 +153,8 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
             yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
         elif dialect in site.accept[:index]:
             yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
+    if site.outer and site.outer in site.accept:
+        yield f"{path}.outer", f"{site.outer!r} is accepted already; what both must pass are two dialects"
     if site.match.host != "*" and not _HOST.fullmatch(site.match.host):
         yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
     if not _PREFIX.fullmatch(site.match.prefix):
@@ -182,7 +184,7 @@ def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
 
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
     for name, written in site.dialects.items():
-        if name not in site.accept:
+        if name not in (*site.accept, site.outer):
             yield f"{path}.{name}", f"this site does not accept {name[:80]!r}{suggestion(name, site.accept)}"
             continue
         declared = {option.name: option for option in dialects.get(name, ())}
@@ -197,7 +199,9 @@ def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Foun
 
 
 def _waivers(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
-    """What a dialect cannot keep must be waived by name: to accept it is not to know it."""
+    """What a dialect cannot keep must be waived by name: to accept it is not to know it. Or an outer one keeps it."""
+    if site.outer:
+        return
     for index, name in enumerate(site.accept):
         written = site.dialects.get(name, {})
         for option in dialects.get(name, ()):

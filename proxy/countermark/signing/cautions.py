@@ -49,11 +49,11 @@ def _of_key(key: Key) -> Iterator[Caution]:
 
 def _of_site(site: SiteSettings, keyring: Keyring) -> Iterator[Caution]:
     realm = realm_of(site)
-    for name in realm.dialects:
+    for name in realm.options:
         if not keyring.candidates(name, site.name):
             message = f"site {site.name} accepts {name}, and no key of the keyring opens it"
             yield Caution(name="no_key", message=message)
         for option in DIALECTS[name].options:
-            if option.unsafe and realm.option(name, option.name) != option.default:
+            if option.unsafe and site.dialects.get(name, {}).get(option.name) and realm.option(name, option.name):
                 message = f"site {site.name}, {name}.{option.name}: {option.sentence}"
                 yield Caution(name="unsafe_option", message=message)
