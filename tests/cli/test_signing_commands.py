@@ -16,16 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from countermark.cli.main import root
 from countermark.signing.table import KEY_USES
 
-SETTINGS = """
-origins: { photos: { url: "file:./photos" } }
+ACCEPTED = "[native, keycdn_image], dialects: { keycdn_image: { unsafe_unlimited: true } }"
+SETTINGS = f"""
+origins: {{ photos: {{ url: "file:./photos" }} }}
 keys: ./keys.yaml
 sites:
-  - { name: shop, origin: photos, match: { host: img.example.com, prefix: /shop/ }, accept: [native, keycdn_image] }
+  - {{ name: shop, origin: photos, match: {{ host: img.example.com, prefix: /shop/ }}, accept: {ACCEPTED} }}
   - name: zone
     origin: photos
-    match: { host: cdn.example.com }
+    match: {{ host: cdn.example.com }}
     accept: [keycdn_access]
-    dialects: { keycdn_access: { ip: true } }
+    dialects: {{ keycdn_access: {{ ip: true }} }}
 """
 
 
@@ -284,7 +285,7 @@ def test_a_private_key_of_pixel_fiddler_is_shown_once(house: House) -> None:
         b64decode(line.removeprefix("  public: ")) for line in made.stdout.splitlines() if "public:" in line
     ]
     house.keyring.write_text(f"{made.stdout}  private: {shown}\n", encoding="utf-8")
-    house.config.write_text(SETTINGS.replace("[native, keycdn_image]", "[pixel_fiddler]"), encoding="utf-8")
+    house.config.write_text(SETTINGS.replace(ACCEPTED, "[pixel_fiddler]"), encoding="utf-8")
     url = house.signed("https://img.example.com/shop/cat.jpg?w=800")
     assert house.run("verify", url).exit_code == 0
     told = house.run("explain", url + "&utm_source=mail")
@@ -321,7 +322,7 @@ def test_a_key_that_cannot_be_replaced_changes_nothing(house: House, arguments: 
 
 def test_a_token_for_one_client_is_signed(house: House) -> None:
     """With the vendor's own words, and with an id that no other URL has."""
-    settings = SETTINGS.replace("[native, keycdn_image]", "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
+    settings = SETTINGS.replace(ACCEPTED, "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
     house.config.write_text(settings, encoding="utf-8")
     house.add_key("--id", "rd1", "--dialect", "retail_digitals")
     words = ("--ip", "203.0.113.7", "--expires-in", "15m", "--with", "client_id", "cl_7f3a")

@@ -16,7 +16,7 @@ from countermark.configuration import read_keyring, read_settings
 from countermark.core.encoding import base64
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys.keyfile import load, render
-from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key
+from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key, usual_life
 from countermark.keys.material import new_private, public_of
 from countermark.keys.replacement import replaced
 from countermark.signing.table import KEY_USES
@@ -78,6 +78,7 @@ def new(
         private=private,
         salt=secrets.token_bytes(32) if KEY_USES[dialect].salted else b"",
         sites=sites or ("*",),
+        max_life=usual_life(chosen),
     )
     text = render(_kept(key))
     try:

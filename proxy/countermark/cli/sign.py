@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from countermark.cli.address import NetworkType, dialect_option, find_dialects, find_site, site_option, split_url
 from countermark.cli.options import config_option, json_option
@@ -94,7 +95,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
         )
         target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waive), realm, key, order)
         request = _request(parse_target(target, waive=waive), address)
-        claims = authenticate(request, realm, keyring, now if begin is None else max(now, begin))
+        # What the site's outer dialect wants comes with the request, not with its URL.
+        claims = authenticate(request, replace(realm, outer=""), keyring, now if begin is None else max(now, begin))
     except CountermarkError as error:
         raise click.ClickException(f"{error.detail} {error.private}".strip()) from None
     signed = {"url": origin + target, "site": realm.site, "dialect": key.dialect, "key": key.id}

@@ -156,6 +156,8 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
             yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
         elif dialect in site.accept[:index]:
             yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
+    if site.outer and site.outer in site.accept:
+        yield f"{path}.outer", f"{site.outer!r} is accepted already; what both must pass are two dialects"
     if site.match.host != "*" and not _HOST.fullmatch(site.match.host):
         yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
     if not _PREFIX.fullmatch(site.match.prefix):
@@ -165,6 +167,7 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
     yield from _catalogue(f"{path}.catalogue", site.catalogue)
     if dialects is not None:
         yield from _options(f"{path}.dialects", site, dialects)
+        yield from _waivers(path, site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
 
@@ -193,7 +196,7 @@ def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
 
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
     for name, written in site.dialects.items():
-        if name not in site.accept:
+        if name not in (*site.accept, site.outer):
             yield f"{path}.{name}", f"this site does not accept {name[:80]!r}{suggestion(name, site.accept)}"
             continue
         declared = {option.name: option for option in dialects.get(name, ())}
@@ -205,6 +208,18 @@ def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Foun
                 declared[key].read(value)
             except ValueError as error:
                 yield f"{path}.{name}.{key}", f"should be {error}"
+
+
+def _waivers(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
+    """What a dialect cannot keep must be waived by name: to accept it is not to know it. Or an outer one keeps it."""
+    if site.outer:
+        return
+    for index, name in enumerate(site.accept):
+        written = site.dialects.get(name, {})
+        for option in dialects.get(name, ()):
+            if option.required and written.get(option.name) != "true":
+                line = f"dialects: {{ {name}: {{ {option.name}: true }} }}"
+                yield f"{path}.accept[{index}]", f"{name}: {option.required}; to take them all the same, add {line}"
 
 
 def _absent(what: str, name: str, known: Collection[str]) -> str:

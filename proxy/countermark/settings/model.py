@@ -177,6 +177,10 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     accept: Annotated[
         tuple[str, ...], Meta(min_length=1, description="Signature dialects. The request never chooses among hosts.")
     ] = ("native",)
+    outer: Annotated[
+        Literal["", "cloudfront_cookie", "gcp_cdn_cookie", "gcp_media_cdn_cookie", "rfc9421"],
+        Meta(description="A dialect in cookies or header fields that each request must pass too. Empty: none."),
+    ] = ""
     audience: Annotated[str, Meta(description="Signed into native URLs. Empty: the site's name.")] = ""
     watermark: Annotated[str, Meta(description="Name of the watermark on everything this site shows.")] = ""
     presets_only: Annotated[bool, Meta(description="Refuse operations that are not those of a preset.")] = False

@@ -25,7 +25,7 @@ class Option(Struct, frozen=True, kw_only=True):
 
     `choices` bounds a str, or each item of a list; `bounds` are the least and the greatest int. An option that weakens
     the dialect has a name that says so: it starts with `unsafe_`. `check` raises ValueError with what would be right, for
-    a str that more must be said of.
+    a str that more must be said of. `required` says why a site that accepts the dialect must set a bool to true.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Option(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
     bounds: tuple[int, int] | None = None
+    required: str = ""
 
     @property
     def unsafe(self) -> bool:

@@ -24,6 +24,7 @@ class Realm(Struct, frozen=True, kw_only=True):
     base_url   scheme and host as the viewer sees them, without a slash at the end, for dialects that sign them; "" where
                the settings do not say
     sources    URL prefixes, each with a slash at its end, that mean this site's origin
+    outer      the dialect that each request must pass too, by cookies or header fields; "" for none
     """
 
     site: str
@@ -33,6 +34,7 @@ class Realm(Struct, frozen=True, kw_only=True):
     options: Mapping[str, Mapping[str, Value]] = {}
     base_url: str = ""
     sources: tuple[str, ...] = ()
+    outer: str = ""
 
     def option(self, dialect: str, name: str) -> Value:
         """The value of a declared option of one of the realm's dialects."""

@@ -140,6 +140,7 @@ class GCPCDNCookie:
         key_ids=True,
         forms=("base64_secret", "secret"),
         least_secret=16,
+        cookies=frozenset({COOKIE}),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:

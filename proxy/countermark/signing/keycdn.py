@@ -30,6 +30,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import ALWAYS_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import digest, same
 
@@ -61,7 +62,7 @@ class KeyCDNImage:
     syntax = "keycdn"
     reserved = frozenset({"token"})
     denials: Mapping[str, Denial] = _DENIALS
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (ALWAYS_ENDLESS,)
     capabilities = Capabilities(
         title="KeyCDN, signed image processing",
         page="keycdn",

@@ -20,6 +20,19 @@ sets their options under `sites[].dialects.NAME`; a request never chooses beyond
 
 A cell says what the signature covers, or what the URL can be bound to. Statuses are the vendor's own where it has some.
 An option that weakens a dialect has a name that starts with `unsafe_`.
+
+Old formats are taken with bounds that their vendors do not have, and each waiver has a name:
+
+- **No end.** A URL that never ends is refused with 403 `lifetime_exceeded`, however authentic, unless the site sets the
+  dialect's `unsafe_unlimited` or has an outer dialect. Where no URL of a dialect can have an end, the settings must have one of
+  the two.
+- **MD5.** What an MD5 key signs may live one hour, counted from when it is used; `unsafe_max_life` in the key's entry, in
+  the place of `max_life`, lets it live longer.
+- **MD5 and SHA-1** are named when the gateway starts and by `countermark check` (`legacy_hash`), as are all `unsafe_`
+  options that are set (`unsafe_option`); `countermark_cautions` counts them.
+
+A site's `outer` dialect has its credentials in cookies or header fields, and each request must pass it too: what one CDN signs
+for ever, another one, or a login's cookie, ends. The answer ends with the first of both, and is private.
 """
 
 _FACTS = {
