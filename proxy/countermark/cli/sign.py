@@ -22,7 +22,7 @@ from countermark.keys.keyring import Key, Keyring
 from countermark.settings.units import parse_life
 from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.expiry import quantised
-from countermark.signing.explain import NOWHERE
+from countermark.signing.findings import NOWHERE
 from countermark.signing.realm import realm_of, waivers
 from countermark.signing.table import DIALECTS
 from countermark.signing.verify import authenticate

@@ -147,6 +147,7 @@ class CloudFrontCookie:
         key_ids=True,
         waivers=frozenset({"empty-segment"}),
         cookies=frozenset(f"CloudFront-{name}" for name in _NAMES),
+        unminted="A CloudFront cookie is no part of a URL; sign the URL itself with dialect cloudfront.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -164,7 +165,7 @@ class CloudFrontCookie:
         return _parts(presented)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid("A CloudFront cookie is no part of a URL; sign the URL itself with dialect cloudfront.")
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 def read_policy(data: bytes) -> Policy:

@@ -140,6 +140,7 @@ class GCPCDNCookie:
         key_ids=True,
         forms=("base64_secret", "secret"),
         least_secret=16,
+        unminted="A Cloud CDN cookie is no part of a URL: its value is that of a prefix of gcp_cdn, with ':' for '&'.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -160,7 +161,7 @@ class GCPCDNCookie:
         return (("cookie", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid(f"{self.name} signs a cookie and no URL: make a prefix of gcp_cdn, with ':' for '&'.")
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 def _presented(

@@ -167,6 +167,7 @@ class MediaCDNCookie:
         prefix=True,
         key_ids=True,
         cookies=frozenset({_COOKIE}),
+        unminted="A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -190,9 +191,7 @@ class MediaCDNCookie:
         return (("signed text", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid(
-            "A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn."
-        )
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 class MediaCDNToken:

@@ -22,12 +22,12 @@ from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     CountryMismatch,
+    DialectsMixed,
     Expired,
     KeyInactive,
     LifetimeExceeded,
     MethodNotAllowed,
     NotYetValid,
-    ParameterUnknown,
     SignatureInvalid,
     SignatureMissing,
 )
@@ -67,8 +67,8 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
     The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
     signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
-    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
-    SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
+    Raises MethodNotAllowed, SignatureMissing, DialectsMixed, TargetMalformed, ParameterUnknown, ParameterInvalid,
+    TransformRefused or SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
     the realm's.
     """
     if request.method not in _METHODS:
@@ -123,7 +123,9 @@ def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect, presen
         facts = DIALECTS[other].capabilities
         if not (names & DIALECTS[other].reserved or cookies & facts.cookies or fields & facts.headers):
             continue
-        raise ParameterUnknown("The request mixes the credentials of two signature dialects.", private=other)
+        raise DialectsMixed(
+            "The request mixes the credentials of two signature dialects.", private=f"{dialect.name} and {other}"
+        )
 
 
 def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Claims:
