@@ -6,6 +6,7 @@ from functools import cache
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from countermark.core.encoding import base64, base64url
 from countermark.core.target import parse_target
@@ -88,31 +89,27 @@ def test_an_expired_url_is_told_by_how_much(dialect: str) -> None:
     assert found.findings[0].detail == "expired 90 seconds ago by this clock; the signature itself holds"
 
 
-@pytest.mark.parametrize("dialect", SAMPLES)
+@pytest.mark.parametrize("dialect", [name for name in SAMPLES if not sample_key(name).private])
 def test_another_secret_is_told(dialect: str) -> None:
     """The key is named, and no change is said to have happened."""
     mine = sample_key(dialect)
-    if mine.private:
-        pytest.skip("the key pairs of these tests are one a kind")
-    found = told(dialect, signed(dialect), key=Key(
-        id=mine.id, dialect=dialect, algorithm=mine.algorithm, material=b"another secret of thirty-two byt", salt=mine.salt
-    ))  # fmt: skip
+    found = told(dialect, signed(dialect), key=replace(mine, material=b"another secret of thirty-two byt"))
     assert (found.step, [finding.change for finding in found.findings]) == ("signature", ["key"])
     assert "another secret than that of k1" in found.findings[0].detail
 
 
 @pytest.mark.parametrize(
-    ("dialect", "now", "then"),
+    ("dialect", "now", "then", "change"),
     [
-        ("thumbor", "=/", "/"),
-        ("thumbor", "=/", "%3D/"),
-        ("imageproxy", "=/", "/"),
-        ("imageproxy", "=/", "%3D/"),
-        ("cloudflare_timed_hmac", "%3D", "="),
-        ("gcp_cdn", "=", "%3D"),
+        ("thumbor", "=/", "/", "signature-text"),
+        ("thumbor", "=/", "%3D/", "escaping"),
+        ("imageproxy", "=/", "/", "signature-text"),
+        ("imageproxy", "=/", "%3D/", "escaping"),
+        ("cloudflare_timed_hmac", "%3D", "=", "signature-text"),
+        ("gcp_cdn", "=", "%3D", "signature-text"),
     ],
 )
-def test_padding_is_put_right(dialect: str, now: str, then: str) -> None:
+def test_padding_is_put_right(dialect: str, now: str, then: str, change: str) -> None:
     """Stripped or percent-encoded, in the path and in the query."""
     url = signed(dialect)
     # The signature stands first in a path and last in a query.
@@ -120,7 +117,7 @@ def test_padding_is_put_right(dialect: str, now: str, then: str) -> None:
     assert mark
     found = told(dialect, f"{head}{then}{tail}")
     assert not found.good
-    assert "signature-text" in {finding.change for finding in found.findings if finding.proven}
+    assert change in {finding.change for finding in found.findings if finding.proven}
 
 
 def test_a_signature_in_the_other_base64_is_found_though_its_slashes_part_the_path() -> None:

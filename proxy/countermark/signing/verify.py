@@ -68,8 +68,8 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
     signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
     Raises MethodNotAllowed, SignatureMissing, DialectsMixed, TargetMalformed, ParameterUnknown, ParameterInvalid,
-    TransformRefused or SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
-    the realm's.
+    TransformRefused or SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was
+    presented, the first of the realm's.
     """
     if request.method not in _METHODS:
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
