@@ -9,56 +9,19 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
-from countermark.cli.main import root
 from countermark.signing.table import KEY_USES
-
-SETTINGS = """
-origins: { photos: { url: "file:./photos" } }
-keys: ./keys.yaml
-sites:
-  - { name: shop, origin: photos, match: { host: img.example.com, prefix: /shop/ }, accept: [native, keycdn_image] }
-  - name: zone
-    origin: photos
-    match: { host: cdn.example.com }
-    accept: [keycdn_access]
-    dialects: { keycdn_access: { ip: true } }
-"""
-
-
-class House:
-    """A folder with settings and a keyring, and the commands run in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = folder / "countermark.yaml"
-        self.config.write_text(SETTINGS, encoding="utf-8")
-        self.keyring = folder / "keys.yaml"
-        self.keyring.write_text("", encoding="utf-8")
-        for key_id, dialect in (("k1", "native"), ("z1", "keycdn_image"), ("z2", "keycdn_access")):
-            self.add_key("--id", key_id, "--dialect", dialect)
-
-    def add_key(self, *arguments: str) -> None:
-        made = self.run("keys", "new", *arguments)
-        assert made.exit_code == 0, made.output
-        with self.keyring.open("a", encoding="utf-8") as file:
-            file.write(made.stdout)
-
-    def run(self, name: str, *arguments: str) -> Result:
-        environ = {"COUNTERMARK_CONFIG": str(self.config)}
-        return CliRunner().invoke(root, [name, *arguments], env=environ, prog_name="countermark")
-
-    def signed(self, *arguments: str) -> str:
-        result = self.run("sign", *arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout.strip()
+from tests.cli.house import SETTINGS, House
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+    made = House(tmp_path)
+    for key_id, dialect in (("k1", "native"), ("z1", "keycdn_image"), ("z2", "keycdn_access")):
+        made.add_key("--id", key_id, "--dialect", dialect)
+    return made
 
 
 def test_a_signed_url_verifies(house: House) -> None:

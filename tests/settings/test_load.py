@@ -7,6 +7,7 @@ import pytest
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import RenderSettings, Settings
+from countermark.settings.option import DialectUse
 
 WHOLE = """\
 server: { listen: "127.0.0.1:9000", workers: 2, trusted_proxies: [10.0.0.0/8, "2001:db8::/32"], header_timeout: 1500ms }
@@ -47,7 +48,7 @@ def test_an_empty_text_is_the_defaults() -> None:
 
 def test_a_whole_file_is_read() -> None:
     """Every kind of value arrives in its unit."""
-    settings = load(WHOLE, dialects={"native": ()})
+    settings = load(WHOLE, dialects={"native": DialectUse()})
     assert settings.server.listen == "127.0.0.1:9000"
     assert settings.server.workers == 2
     assert settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::/32")
@@ -165,7 +166,7 @@ SITE = "origins: {{ a: {{ url: 'file:./x' }} }}\nsites:\n  - {{ name: one, origi
 )
 def test_a_site_that_contradicts_the_rest_is_refused(site: str, path: str) -> None:
     """Twins, absent names, malformed prefixes and hosts."""
-    assert [fault.path for fault in faults(SITE.format(site), dialects={"native": ()})] == [path]
+    assert [fault.path for fault in faults(SITE.format(site), dialects={"native": DialectUse()})] == [path]
 
 
 def test_a_variable_wins_over_the_file() -> None:

@@ -205,9 +205,9 @@ def test_another_dialect_is_named() -> None:
     assert (found.step, changes(found)) == ("dialect", {"dialect": True})
     assert "signed in the dialect keycdn_image, and read here as native" in found.findings[0].detail
     assert changes(told(IMAGED, keyring=Keyring([]))) == {"dialect": False}
-    both = mint_keycdn_image(parse_target("/a.jpg?width=1&kid=k1"), key=IMAGE)
-    mixed = told(both, realm("keycdn_image", "native"))
-    assert (mixed.step, mixed.reason, mixed.private) == ("dialect", "dialects_mixed", "keycdn_image and native")
+    both = mint_native(parse_target("/a.jpg?token=x"), audience="shop", key=HMAC, expires=LATER)
+    mixed = told(both, realm("native", "keycdn_access"))
+    assert (mixed.step, mixed.reason, mixed.private) == ("dialect", "dialects_mixed", "native and keycdn_access")
 
 
 def test_another_host_is_named() -> None:

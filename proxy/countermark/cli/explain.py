@@ -49,6 +49,8 @@ def command(
 
 def _text(found: Explanation) -> str:
     lines = [verdict(found)]
+    if found.good:
+        lines.append("all checks passed")
     if found.step:
         lines.append(f"first failed check: {found.step}" + (f" ({found.private})" if found.private else ""))
     if found.parts:

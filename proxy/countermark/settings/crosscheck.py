@@ -9,11 +9,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
-from countermark.settings.option import Option
+from countermark.settings.option import DialectUse
 
 Found = tuple[str, str]
-Dialects = Mapping[str, tuple[Option, ...]]
-"""What each signature dialect lets a site set."""
+Dialects = Mapping[str, DialectUse]
+"""What each signature dialect lets a site set, and needs."""
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
@@ -153,6 +153,8 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
             yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
         elif dialect in site.accept[:index]:
             yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
+        elif dialects is not None:
+            yield from _needs(path, f"{path}.accept[{index}]", site, dialect, dialects[dialect])
     if site.match.host != "*" and not _HOST.fullmatch(site.match.host):
         yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
     if not _PREFIX.fullmatch(site.match.prefix):
@@ -179,12 +181,27 @@ def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
             )
 
 
+def _needs(path: str, accepted: str, site: SiteSettings, dialect: str, use: DialectUse) -> Iterator[Found]:
+    """What a dialect cannot do without: no URL of it would ever open the site."""
+    if use.signs_base_url and not site.base_url:
+        host = "img.example.com" if site.match.host == "*" else site.match.host
+        yield (
+            accepted,
+            f"{dialect} signs scheme and host, and {path}.base_url is not set; viewers may have https://{host}",
+        )
+    written = site.dialects.get(dialect, {})
+    for option in use.options:
+        if option.required and option.name not in written:
+            where = f"{path}.dialects.{dialect}.{option.name}"
+            yield accepted, f"{dialect} needs {where}, which is not set: {option.sentence.removesuffix('.')}"
+
+
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
     for name, written in site.dialects.items():
         if name not in site.accept:
             yield f"{path}.{name}", f"this site does not accept {name[:80]!r}{suggestion(name, site.accept)}"
             continue
-        declared = {option.name: option for option in dialects.get(name, ())}
+        declared = {option.name: option for option in dialects[name].options} if name in dialects else {}
         for key, value in written.items():
             if key not in declared:
                 yield f"{path}.{name}.{key}", _absent("option", key, declared)

@@ -69,6 +69,11 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _MAC_BYTES = 32
 
 
+def _check_account(name: str) -> None:
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError("the name of a storage account: 3 to 24 small letters and digits")
+
+
 class AzureBlobSAS:
     """Reads the SAS of a blob."""
 
@@ -81,7 +86,14 @@ class AzureBlobSAS:
         "expired": Denial(status=403),
     }
     options: tuple[Option, ...] = (
-        Option(name="account", kind="str", default="", sentence="The storage account, which is signed; required."),
+        Option(
+            name="account",
+            kind="str",
+            default="",
+            sentence="The storage account, which is signed.",
+            check=_check_account,
+            required=True,
+        ),
         Option(
             name="unsafe_unsigned_operations",
             kind="bool",

@@ -85,6 +85,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret   bytes of the shortest shared secret; the bound is the vendor's where it is lower than 32
     salted         whether a key has a salt beside its secret
     private_once   whether the vendor shows a new private key once and keeps the public half alone
+    signs_base_url  whether every signature covers scheme and host, so that a site must have a `base_url`
     unminted       why no URL can be signed in it, in a sentence for whoever asked for one; "" where one can
     waivers        rules of core/target.py that the vendor's URLs cannot keep
     cookies        names of the cookies that may carry its credentials
@@ -107,6 +108,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret: int = 32
     salted: bool = False
     private_once: bool = False
+    signs_base_url: bool = False
     unminted: str = ""
     waivers: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()

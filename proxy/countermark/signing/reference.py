@@ -60,6 +60,12 @@ def _section(dialect: Dialect) -> Iterator[str]:
         + (f", {facts.least_secret} bytes at least{', with `salt_hex`' if facts.salted else ''}.")
     )
     yield ""
+    if facts.unminted:
+        yield f"`countermark sign` makes none: {facts.unminted}"
+        yield ""
+    if facts.signs_base_url:
+        yield "A site that accepts it must have a `base_url`."
+        yield ""
     if facts.waivers:
         yield f"Target rules that it cannot keep: {', '.join(sorted(facts.waivers))}."
         yield ""
@@ -70,9 +76,10 @@ def _section(dialect: Dialect) -> Iterator[str]:
         yield "| option | value | default | meaning |"
         yield "|---|---|---|---|"
         for option in dialect.options:
-            default = json.dumps(option.default).strip('"') or "empty"
+            value = json.dumps(option.default).strip('"') or "empty"
+            default = "required" if option.required else f"`{value}`"
             expected = option.expected.replace("|", "\\|")
-            yield f"| `{option.name}` | {expected} | `{default}` | {option.sentence} |"
+            yield f"| `{option.name}` | {expected} | {default} | {option.sentence} |"
         yield ""
 
 
