@@ -142,3 +142,34 @@ def test_a_dialect_that_another_one_shadows_is_named(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "would take it for a URL of cloudflare_images" in refused.output
     assert "Put native before cloudflare_images in sites[].accept" in refused.output
+
+
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if DIALECTS[name].capabilities.signs_base_url])
+def test_a_site_without_a_base_url_is_told_of_it(tmp_path: Path, dialect: str) -> None:
+    """At `check` time, with its place in the file: no URL of the dialect would ever open the site."""
+    house = House(tmp_path, settings(dialect).replace(f"base_url: {BASE_URL}", "watermark: ''"))
+    for found in (house.run("check"), house.run("sign", f"{BASE_URL}/a.jpg")):
+        assert found.exit_code == 1
+        place = f"countermark.yaml:9:14: sites[0].accept[0]: {dialect} signs scheme and host"
+        assert place in found.output
+        assert f"sites[0].base_url should be those that viewers have, such as {BASE_URL}" in found.output
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        ("", "azure_blob_sas needs sites[0].dialects.azure_blob_sas.account, which should be the name of a storage"),
+        (
+            "account: Pictures!",
+            "azure_blob_sas.account: should be the name of a storage account: 3 to 24 small letters",
+        ),
+    ],
+)
+def test_a_storage_account_is_asked_for(tmp_path: Path, account: str, said: str) -> None:
+    """Because it is signed."""
+    written = settings("azure_blob_sas").replace('"account": "pictures"', account)
+    house = House(tmp_path, written)
+    checked = house.run("check")
+    assert checked.exit_code == 1
+    assert "countermark.yaml:" in checked.output
+    assert said in checked.output

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from countermark.cli.address import NetworkType, dialect_option, find_dialects, find_site, site_option, split_url
+from countermark.cli.address import NetworkType, find_dialects, find_site, site_option, split_url
 from countermark.cli.options import config_option, json_option
 from countermark.cli.signing_key import find_signing_key
 from countermark.configuration import read_keyring, read_settings
@@ -45,13 +45,20 @@ class LifeType(click.ParamType[int]):
 @click.argument("url", metavar="PATH?OPERATIONS")
 @config_option
 @site_option
-@dialect_option
+@click.option("--dialect", "dialect_name", help="One of the site's dialects; else the first that can sign.")
 @click.option("--key", "key_id", help="Id of the signing key; else the first that can sign for the site.")
 @click.option("--expires-in", "life", type=LifeType(), default="1h", show_default=True, help="Longest life of the URL.")
 @click.option("--exact", is_flag=True, help="Expire at exactly that time; else the URL stays the same for a while.")
 @click.option("--starts-in", "start", type=LifeType(), help="Refuse the URL until then, where the dialect can say so.")
 @click.option("--ip", "address", type=NetworkType(), help="Bind the URL to this client address or network.")
-@click.option("--with", "extras", type=(str, str), multiple=True, metavar="NAME VALUE", help="A vendor's own word.")
+@click.option(
+    "--with",
+    "extras",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A word of the dialect's own, such as acl or prefix; its page in docs/dialects tells which.",
+)
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument an option
     url: str,

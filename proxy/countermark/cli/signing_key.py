@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 
 from countermark.keys.keyring import HASHES, MACS, Key, Keyring
@@ -16,6 +14,8 @@ def find_signing_key(keyring: Keyring, realm: Realm, dialects: tuple[str, ...], 
 
     Raises click.ClickException with what is in the way of each dialect.
     """
+    if key_id is not None:
+        _refuse_foreign(keyring, dialects, key_id)
     faults = []
     for dialect in dialects:
         unminted = DIALECTS[dialect].capabilities.unminted
@@ -23,7 +23,10 @@ def find_signing_key(keyring: Keyring, realm: Realm, dialects: tuple[str, ...], 
         reasons = [unminted] if unminted else [_unfit(key, realm, now) for key in keys]
         if "" in reasons:
             return keys[reasons.index("")]
-        faults += [f"{dialect}: {reason}" for reason in reasons or _no_key(keyring, realm, dialect, key_id)]
+        if not reasons and key_id is None:
+            makes = f"`countermark keys new --dialect {dialect} --site {realm.site}` prints one for it"
+            reasons = [f"the keyring has no key of it; {makes}"]
+        faults += [f"{dialect}: {reason}" for reason in reasons]
     raise click.ClickException("\n  ".join([f"No key can sign a URL of site {realm.site}.", *faults]))
 
 
@@ -40,11 +43,12 @@ def _unfit(key: Key, realm: Realm, now: float) -> str:
     return ""
 
 
-def _no_key(keyring: Keyring, realm: Realm, dialect: str, key_id: str | None) -> Iterator[str]:
-    elsewhere = next((key.dialect for key in keyring.keys if key.id == key_id), "")
-    if elsewhere:
-        yield f"key {key_id} belongs to the dialect {elsewhere}"
-    elif key_id is not None:
-        yield f"the keyring has no key {key_id}"
-    else:
-        yield f"the keyring has none; `countermark keys new --dialect {dialect} --site {realm.site}` prints one for it"
+def _refuse_foreign(keyring: Keyring, dialects: tuple[str, ...], key_id: str) -> None:
+    named = [key for key in keyring.keys if key.id == key_id]
+    if not named:
+        there = ", ".join(key.id for key in keyring.keys) or "none"
+        raise click.ClickException(f"The keyring has no key {key_id}; there are {there}.")
+    if named[0].dialect not in dialects:
+        raise click.ClickException(
+            f"Key {key_id} belongs to the dialect {named[0].dialect}, not to {', '.join(dialects)}."
+        )

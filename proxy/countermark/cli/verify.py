@@ -27,7 +27,13 @@ from countermark.signing.explain import Explanation, explain
 from countermark.signing.findings import NOWHERE
 from countermark.signing.realm import realm_of
 
-ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
+ip_option = click.option(
+    "--ip",
+    "client",
+    type=AddressType(),
+    default=str(NOWHERE),
+    help="The client's address, for URLs that are bound to one.",
+)
 
 header_option = click.option(
     "--header",

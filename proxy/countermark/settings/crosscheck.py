@@ -185,15 +185,12 @@ def _needs(path: str, accepted: str, site: SiteSettings, dialect: str, use: Dial
     """What a dialect cannot do without: no URL of it would ever open the site."""
     if use.signs_base_url and not site.base_url:
         host = "img.example.com" if site.match.host == "*" else site.match.host
-        yield (
-            accepted,
-            f"{dialect} signs scheme and host, and {path}.base_url is not set; viewers may have https://{host}",
-        )
-    written = site.dialects.get(dialect, {})
+        example = f"such as https://{host}"
+        yield accepted, f"{dialect} signs scheme and host: {path}.base_url should be those that viewers have, {example}"
     for option in use.options:
-        if option.required and option.name not in written:
+        if option.required and option.name not in site.dialects.get(dialect, {}):
             where = f"{path}.dialects.{dialect}.{option.name}"
-            yield accepted, f"{dialect} needs {where}, which is not set: {option.sentence.removesuffix('.')}"
+            yield accepted, f"{dialect} needs {where}, which should be {option.expected}"
 
 
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:

@@ -25,7 +25,8 @@ class Option(Struct, frozen=True, kw_only=True):
 
     `choices` bounds a str, or each item of a list; `bounds` are the least and the greatest int. An option that weakens
     the dialect has a name that says so: it starts with `unsafe_`. `check` raises ValueError with what would be right, for
-    a str that more must be said of. Without a `required` one the dialect opens nothing.
+    a str that more must be said of. Without a `required` one the dialect opens nothing. `words` say what
+    would be right where the kind says too little.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Option(Struct, frozen=True, kw_only=True):
     check: Callable[[str], object] | None = None
     bounds: tuple[int, int] | None = None
     required: bool = False
+    words: str = ""
 
     @property
     def unsafe(self) -> bool:
@@ -45,6 +47,8 @@ class Option(Struct, frozen=True, kw_only=True):
     @property
     def expected(self) -> str:
         """What would be right, in words."""
+        if self.words:
+            return self.words
         if self.bounds is not None:
             return f"{_EXPECTED[self.kind]} from {self.bounds[0]} to {self.bounds[1]}"
         return f"{_EXPECTED[self.kind]}, of {', '.join(self.choices)}" if self.choices else _EXPECTED[self.kind]

@@ -222,7 +222,8 @@ def refuse_unfillable(dialect: str, order: MintOrder, *, takes: frozenset[str] =
     """Refuse what this dialect cannot say. `takes` names what it can: not_before, address, and names of extras."""
     wanted = {name for name in ("not_before", "address") if getattr(order, name) is not None} | order.extras.keys()
     if wanted - takes:
-        raise ParameterInvalid(f"{dialect} cannot sign {', '.join(sorted(wanted - takes))} into a URL.")
+        able = f"can sign {', '.join(sorted(takes))}" if takes else "takes nothing but its own expiry"
+        raise ParameterInvalid(f"{dialect} cannot sign {', '.join(sorted(wanted - takes))} into a URL; it {able}.")
 
 
 def refuse_reserved(target: Target, reserved: frozenset[str]) -> None:

@@ -51,6 +51,7 @@ class Arrived(Struct, frozen=True):
 
 # A step in undoing: what to look for, the path and the raw pairs as they may have been.
 _Attempt = tuple[str, str, Iterable[str]]
+_Undo = Callable[[Arrived], Iterator[_Attempt]]
 _Spell = Callable[[str], str]
 
 _MAX_PERMUTED = 4
@@ -88,7 +89,8 @@ def repairs(
     target = request.target
     arrived = Arrived(path=target.path, pairs=tuple(pair.raw for pair in target.pairs), own=own)
     tried = {target.raw}
-    for change, undo in (("missing-parameter", partial(_missing_key_id, key_ids)), *_UNDOING):
+    undoing: list[tuple[str, _Undo]] = [("missing-parameter", partial(_missing_key_id, key_ids)), *_UNDOING]
+    for change, undo in undoing:
         for detail, path, pairs in undo(arrived):
             repaired = _target(path, pairs)
             if repaired.raw not in tried:
@@ -288,7 +290,7 @@ def _field_texts(name: str, headers: Mapping[str, str]) -> Iterator[tuple[str, M
             yield f"the field {name} {detail}", {**headers, name: text}
 
 
-_UNDOING: tuple[tuple[str, Callable[[Arrived], Iterator[_Attempt]]], ...] = (
+_UNDOING: tuple[tuple[str, _Undo], ...] = (
     ("html-entities", _entities),
     ("extra-parameter", _extra),
     ("plus", _plus),

@@ -202,6 +202,6 @@ def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
 
 
 def _nothing_presented(realm: Realm) -> SignatureMissing:
-    missing = SignatureMissing("The URL is not signed.")
+    missing = SignatureMissing("The URL is not signed.", private=f"nothing of {', '.join(realm.dialects)} is in it")
     missing.dialect = realm.dialects[0]
     return missing
