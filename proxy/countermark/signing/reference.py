@@ -20,6 +20,23 @@ sets their options under `sites[].dialects.NAME`; a request never chooses beyond
 
 A cell says what the signature covers, or what the URL can be bound to. Statuses are the vendor's own where it has some.
 An option that weakens a dialect has a name that starts with `unsafe_`.
+
+`countermark sign --dialect NAME` makes a URL with a key of the keyring, `verify` says whether the site takes it now, and
+`explain` names the first failed check, shows what is signed, and tries what programs do to URLs on their way: each change
+that makes the signature hold when it is undone is named and said to explain the refusal.
+
+| change | what happened |
+|---|---|
+| `extra-parameter`, `missing-parameter` | a parameter came in, such as `utm_source`, or the key's id was lost |
+| `escaping`, `plus` | characters were escaped, decoded, escaped twice or in small letters; a space became `+` |
+| `slash` | `//` was collapsed, a slash was added, at the end too |
+| `case`, `extension` | letters changed their case; an extension was added, changed or lost |
+| `order`, `html-entities` | the query was sorted; `&` became `&amp;` |
+| `signature-text`, `field-text` | the signature in another base64 or in hexadecimal; a cookie or field quoted or escaped |
+| `clock`, `key`, `dialect`, `host`, `address` | the time; whose key, dialect, host it is |
+
+Dialects that share a name for their signature stand side by side in one site only if the first leaves the others' URLs
+alone: `native`, in front, leaves those without `kid`. `sign` says so where a site would take a URL for another dialect's.
 """
 
 _FACTS = {
