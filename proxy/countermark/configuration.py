@@ -22,7 +22,7 @@ from countermark.settings.document import MAX_BYTES, decode
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
 from countermark.settings.tokens import AdminToken, load_tokens
-from countermark.signing.table import KEY_USES, OPTIONS
+from countermark.signing.table import KEY_USES, SITE_USES
 
 _Read = TypeVar("_Read")
 
@@ -76,7 +76,7 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
     """The settings of a file and the environment, with absolute paths. Raises ConfigurationInvalid with all faults."""
     text = _text(path)
     secrets = {name: _secret(Path(file)) for name, file in secret_files(environ).items()}
-    settings = load(text, file=str(path), environ={**environ, **secrets}, dialects=OPTIONS)
+    settings = load(text, file=str(path), environ={**environ, **secrets}, dialects=SITE_USES)
     return anchored(settings, str(path.absolute().parent))
 
 

@@ -10,11 +10,11 @@ from urllib.parse import SplitResult, urlsplit
 from countermark.core.catalogue import Catalogue
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
-from countermark.settings.option import Option
+from countermark.settings.option import DialectUse
 
 Found = tuple[str, str]
-Dialects = Mapping[str, tuple[Option, ...]]
-"""What each signature dialect lets a site set."""
+Dialects = Mapping[str, DialectUse]
+"""What each signature dialect lets a site set, and needs."""
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
@@ -151,13 +151,7 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
         yield f"{path}.watermark", _absent("watermark", site.watermark, settings.watermarks)
     if site.policy and not settings.policies:
         yield f"{path}.policy", "is set, and `policies` names no folder of templates"
-    for index, dialect in enumerate(site.accept):
-        if dialects is not None and dialect not in dialects:
-            yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
-        elif dialect in site.accept[:index]:
-            yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
-    if site.outer and site.outer in site.accept:
-        yield f"{path}.outer", f"{site.outer!r} is accepted already; what both must pass are two dialects"
+    yield from _accepted(path, site, dialects)
     if site.match.host != "*" and not _HOST.fullmatch(site.match.host):
         yield f"{path}.match.host", "should be a host name in lower case and without port, or *"
     if not _PREFIX.fullmatch(site.match.prefix):
@@ -170,6 +164,18 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
         yield from _waivers(path, site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
+
+
+def _accepted(path: str, site: SiteSettings, dialects: Dialects | None) -> Iterator[Found]:
+    for index, dialect in enumerate(site.accept):
+        if dialects is not None and dialect not in dialects:
+            yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
+        elif dialect in site.accept[:index]:
+            yield f"{path}.accept[{index}]", f"{dialect!r} is accepted already"
+        elif dialects is not None:
+            yield from _needs(path, f"{path}.accept[{index}]", site, dialect, dialects[dialect])
+    if site.outer and site.outer in site.accept:
+        yield f"{path}.outer", f"{site.outer!r} is accepted already; what both must pass are two dialects"
 
 
 def _catalogue(path: str, pattern: str) -> Iterator[Found]:
@@ -194,12 +200,24 @@ def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:
             )
 
 
+def _needs(path: str, accepted: str, site: SiteSettings, dialect: str, use: DialectUse) -> Iterator[Found]:
+    """What a dialect cannot do without: no URL of it would ever open the site."""
+    if use.signs_base_url and not site.base_url:
+        host = "img.example.com" if site.match.host == "*" else site.match.host
+        example = f"such as https://{host}"
+        yield accepted, f"{dialect} signs scheme and host: {path}.base_url should be those that viewers have, {example}"
+    for option in use.options:
+        if option.required and option.name not in site.dialects.get(dialect, {}):
+            where = f"{path}.dialects.{dialect}.{option.name}"
+            yield accepted, f"{dialect} needs {where}, which should be {option.expected}"
+
+
 def _options(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Found]:
     for name, written in site.dialects.items():
         if name not in (*site.accept, site.outer):
             yield f"{path}.{name}", f"this site does not accept {name[:80]!r}{suggestion(name, site.accept)}"
             continue
-        declared = {option.name: option for option in dialects.get(name, ())}
+        declared = {option.name: option for option in dialects[name].options} if name in dialects else {}
         for key, value in written.items():
             if key not in declared:
                 yield f"{path}.{name}.{key}", _absent("option", key, declared)
@@ -216,10 +234,10 @@ def _waivers(path: str, site: SiteSettings, dialects: Dialects) -> Iterator[Foun
         return
     for index, name in enumerate(site.accept):
         written = site.dialects.get(name, {})
-        for option in dialects.get(name, ()):
-            if option.required and written.get(option.name) != "true":
+        for option in dialects[name].options if name in dialects else ():
+            if option.waives and written.get(option.name) != "true":
                 line = f"dialects: {{ {name}: {{ {option.name}: true }} }}"
-                yield f"{path}.accept[{index}]", f"{name}: {option.required}; to take them all the same, add {line}"
+                yield f"{path}.accept[{index}]", f"{name}: {option.waives}; to take them all the same, add {line}"
 
 
 def _absent(what: str, name: str, known: Collection[str]) -> str:

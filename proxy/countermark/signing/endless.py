@@ -19,7 +19,7 @@ ALWAYS_ENDLESS = Option(
     kind="bool",
     default=False,
     sentence="Its URLs have no end; a site that accepts them says so. Revoke the key to end them.",
-    required="its URLs never end",
+    waives="its URLs never end",
 )
 """Of a dialect whose URLs cannot say when they end."""
 

@@ -102,6 +102,7 @@ class MediaCDN:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
@@ -190,12 +191,14 @@ class MediaCDNCookie:
         signs_path=True,
         signs_query=False,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
         prefix=True,
         key_ids=True,
         cookies=frozenset({_COOKIE}),
+        unminted="A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -219,9 +222,7 @@ class MediaCDNCookie:
         return (("signed text", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid(
-            "A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn."
-        )
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 class MediaCDNToken:

@@ -185,7 +185,7 @@ class KeyCDNAccess:
         bound = realm.flag(self.name, "ip")
         refuse_unfillable(self.name, order, takes=frozenset({"address"} if bound else ()))
         if bound and order.address is None:
-            raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given.")
+            raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given (--ip).")
         if isinstance(order.address, IPv4Network | IPv6Network):
             raise ParameterInvalid("A KeyCDN token is bound to one address, never to a network.")
         address = "" if order.address is None else str(order.address)

@@ -481,7 +481,7 @@ def _ordered(link: _Link, target: Target, realm: Realm, order: MintOrder, times:
     if link.from_headers:
         raise ParameterInvalid("This site's links hold header fields, which stand in no URL.")
     if bound and order.address is None:
-        raise ParameterInvalid("This site binds its links to an address, and none was given.")
+        raise ParameterInvalid("This site binds its links to an address, and none was given (--ip).")
     client = ip_network(order.address or "192.0.2.0").network_address
     host = urlsplit(realm.base_url).hostname or ""
     request = EdgeRequest(id="", method="GET", target=target, host=host, client=client, headers={}, received=0.0)

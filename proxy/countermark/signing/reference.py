@@ -33,6 +33,23 @@ Old formats are taken with bounds that their vendors do not have, and each waive
 
 A site's `outer` dialect has its credentials in cookies or header fields, and each request must pass it too: what one CDN signs
 for ever, another one, or a login's cookie, ends. The answer ends with the first of both, and is private.
+
+`countermark sign --dialect NAME` makes a URL with a key of the keyring, `verify` says whether the site takes it now, and
+`explain` names the first failed check, shows what is signed, and tries what programs do to URLs on their way: each change
+that makes the signature hold when it is undone is named and said to explain the refusal.
+
+| change | what happened |
+|---|---|
+| `extra-parameter`, `missing-parameter` | a parameter came in, such as `utm_source`, or the key's id was lost |
+| `escaping`, `plus` | characters were escaped, decoded, escaped twice or in small letters; a space became `+` |
+| `slash` | `//` was collapsed, a slash was added, at the end too |
+| `case`, `extension` | letters changed their case; an extension was added, changed or lost |
+| `order`, `html-entities` | the query was sorted; `&` became `&amp;` |
+| `signature-text`, `field-text` | the signature in another base64 or in hexadecimal; a cookie or field quoted or escaped |
+| `clock`, `key`, `dialect`, `host`, `address` | the time; whose key, dialect, host it is |
+
+Dialects that share a name for their signature stand side by side in one site only if the first leaves the others' URLs
+alone: `native`, in front, leaves those without `kid`. `sign` says so where a site would take a URL for another dialect's.
 """
 
 _FACTS = {
@@ -73,6 +90,12 @@ def _section(dialect: Dialect) -> Iterator[str]:
         + (f", {facts.least_secret} bytes at least{', with `salt_hex`' if facts.salted else ''}.")
     )
     yield ""
+    if facts.unminted:
+        yield f"`countermark sign` makes none: {facts.unminted}"
+        yield ""
+    if facts.signs_base_url:
+        yield "A site that accepts it must have a `base_url`."
+        yield ""
     if facts.waivers:
         yield f"Target rules that it cannot keep: {', '.join(sorted(facts.waivers))}."
         yield ""
@@ -83,9 +106,10 @@ def _section(dialect: Dialect) -> Iterator[str]:
         yield "| option | value | default | meaning |"
         yield "|---|---|---|---|"
         for option in dialect.options:
-            default = json.dumps(option.default).strip('"') or "empty"
+            value = json.dumps(option.default).strip('"') or "empty"
+            default = "required" if option.required or option.waives else f"`{value}`"
             expected = option.expected.replace("|", "\\|")
-            yield f"| `{option.name}` | {expected} | `{default}` | {option.sentence} |"
+            yield f"| `{option.name}` | {expected} | {default} | {option.sentence} |"
         yield ""
 
 

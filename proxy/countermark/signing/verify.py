@@ -23,12 +23,12 @@ from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     CountryMismatch,
+    DialectsMixed,
     Expired,
     KeyInactive,
     LifetimeExceeded,
     MethodNotAllowed,
     NotYetValid,
-    ParameterUnknown,
     SignatureInvalid,
     SignatureMissing,
 )
@@ -71,9 +71,9 @@ def prove(request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof:
     The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
     signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
-    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused,
-    SignatureInvalid or, for a URL without an end, LifetimeExceeded. The error's `dialect` names
-    the dialect that refused; where nothing was presented, the first of the realm's.
+    Raises MethodNotAllowed, SignatureMissing, DialectsMixed, TargetMalformed, ParameterUnknown, ParameterInvalid,
+    TransformRefused, SignatureInvalid or, for a URL without an end, LifetimeExceeded. The error's `dialect` names the
+    dialect that refused; where nothing was presented, the first of the realm's.
     """
     if request.method not in _METHODS:
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
@@ -84,7 +84,7 @@ def prove(request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof:
         proof = _proven(name, request, realm, keyring)
         if proof is not None:
             return proof if outer is None else _joined(proof, outer)
-    raise _nothing_presented(realm.dialects[0])
+    raise _nothing_presented(*realm.dialects)
 
 
 def _proven(name: str, request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof | None:
@@ -147,7 +147,9 @@ def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect, presen
         facts = DIALECTS[other].capabilities
         if not (names & DIALECTS[other].reserved or cookies & facts.cookies or fields & facts.headers):
             continue
-        raise ParameterUnknown("The request mixes the credentials of two signature dialects.", private=other)
+        raise DialectsMixed(
+            "The request mixes the credentials of two signature dialects.", private=f"{dialect.name} and {other}"
+        )
 
 
 def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Claims:
@@ -229,7 +231,7 @@ def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
     return hashlib.sha256(head + message).digest()
 
 
-def _nothing_presented(dialect: str) -> SignatureMissing:
-    missing = SignatureMissing("The URL is not signed.")
-    missing.dialect = dialect
+def _nothing_presented(*dialects: str) -> SignatureMissing:
+    missing = SignatureMissing("The URL is not signed.", private=f"nothing of {', '.join(dialects)} is in it")
+    missing.dialect = dialects[0]
     return missing
