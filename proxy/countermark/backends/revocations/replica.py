@@ -199,7 +199,10 @@ class LocalRevocations:
             return False
 
     def _complain(self, error: Exception) -> None:
-        reason = error.detail if isinstance(error, CountermarkError) else str(error) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            reason = "the store does not answer"
+        else:
+            reason = error.detail if isinstance(error, CountermarkError) else str(error) or type(error).__name__
         if reason != self._trouble:
             log.warning("list of revocations out of reach", reason=reason)
         self._trouble = reason
