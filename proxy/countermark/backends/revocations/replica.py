@@ -147,7 +147,6 @@ class LocalRevocations:
 
     async def _renew(self, copy: Copy) -> Copy | None:
         """The copy to go on from, beside the one that goes on answering; None where another process is merging."""
-        entries = len(copy.newest.entries)
         if not self._superseded(copy):
             compaction = begin(self._folder, copy.identity)
             if compaction is None:
@@ -158,7 +157,8 @@ class LocalRevocations:
                     compaction.spool(records)
                     await asyncio.sleep(0)
                 await compaction.merge(head, fresh=copy.bulk is None)
-        return await load(self._source, self._folder, limit=max(2 * self._newest, entries))
+        # While millions are added it is enough to hold fewer in memory than before, or the next copy would come after them.
+        return await load(self._source, self._folder, limit=max(2 * self._newest, len(copy.newest.entries)))
 
     def _renewed(self) -> bool:
         """Whether a renewal has ended with a copy; one that failed is told, and tried again when there is more to do."""
