@@ -66,7 +66,7 @@ class Replicas(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     def load(self) -> Copy:
-        return self.run(load(self.list, self.path, limit=10**6))
+        return self.run(load(self.list, self.path, limit=lambda: 10**6))
 
     @rule(added=st.lists(entries, min_size=1, max_size=6))
     def append(self, added: list[Revocation]) -> None:
@@ -74,7 +74,7 @@ class Replicas(RuleBasedStateMachine):
 
     @rule(process=st.sampled_from(PROCESSES))
     def read(self, process: int) -> None:
-        assert self.run(catch_up(self.list, self.copies[process], limit=10**6))
+        assert self.run(catch_up(self.list, self.copies[process], limit=lambda: 10**6))
 
     @rule(process=st.sampled_from(PROCESSES), count=st.integers(1, 3))
     def read_part_of_a_page(self, process: int, count: int) -> None:
@@ -82,7 +82,7 @@ class Replicas(RuleBasedStateMachine):
         copy = self.copies[process]
         start = int(copy.cursor or 0)
         copy.add(self.list.entries[start : start + count])
-        assert self.run(catch_up(self.list, copy, limit=10**6))
+        assert self.run(catch_up(self.list, copy, limit=lambda: 10**6))
 
     @rule(process=st.sampled_from(PROCESSES), ahead=st.integers(0, 3))
     def compact(self, process: int, ahead: int) -> None:

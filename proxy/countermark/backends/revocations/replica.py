@@ -107,7 +107,7 @@ class LocalRevocations:
         while True:
             try:
                 if self._copy is None:
-                    self._replace(await load(self._source, self._folder, limit=2 * self._newest))
+                    self._replace(await load(self._source, self._folder, limit=lambda: 2 * self._newest))
                 await self._follow()
             except Exception as error:  # noqa: BLE001 - whatever broke, this process must not be left behind for good
                 self._complain(error)
@@ -157,8 +157,8 @@ class LocalRevocations:
                     compaction.spool(records)
                     await asyncio.sleep(0)
                 await compaction.merge(head, fresh=copy.bulk is None)
-        # While millions are added it is enough to hold fewer in memory than before, or the next copy would come after them.
-        return await load(self._source, self._folder, limit=max(2 * self._newest, len(copy.newest.entries)))
+        # While millions are added, it is enough to hold fewer of them in memory than the old copy does by then.
+        return await load(self._source, self._folder, limit=lambda: max(2 * self._newest, len(copy.newest.entries)))
 
     def _renewed(self) -> bool:
         """Whether a renewal has ended with a copy; one that failed is told, and tried again when there is more to do."""
@@ -178,7 +178,7 @@ class LocalRevocations:
         copy = self._renewal.result() if self._renewal is not None else None
         if copy is None:
             return
-        await catch_up(self._source, copy, limit=sys.maxsize)
+        await catch_up(self._source, copy, limit=lambda: sys.maxsize)
         self._renewal = None
         self._replace(copy)
 
