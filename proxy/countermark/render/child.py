@@ -174,7 +174,7 @@ def _let_go(keep: Collection[int]) -> None:
 
 def _yield_to_others() -> None:
     """Less processor than the event loop, and first in line when memory runs out."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
