@@ -161,7 +161,7 @@ def nearly_full(file: int, parts: Sequence[bytes]) -> int:
 
 @pytest.mark.parametrize("write", [full, nearly_full])
 async def test_a_failing_disk_is_a_miss_and_counted(
-    cache: DiskCache, monkeypatch: pytest.MonkeyPatch, write: Callable[..., int]
+    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., int]
 ) -> None:
     """Neither reader nor writer raises, and the next put works again once there is room."""
     with monkeypatch.context() as patched:
