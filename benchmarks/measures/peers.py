@@ -133,6 +133,7 @@ def _compare(setting: Setting, servers: dict[str, Server], bare: Bare, size: Siz
     notes.append(
         f"{size.name}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items())
     )
+    notes += [_ceiling(size, name, runs["bare libvips"], runs[name]) for name in GOALS if name in runs]
     return [figure for name, theirs in runs.items() for figure in _figures(size, name, ours, theirs)]
 
 
@@ -165,6 +166,11 @@ def _floor(setting: Setting, bare: Bare, size: Size, jobs: int) -> Run:
     files = [setting.pictures.file(size.name)] * jobs
     run = bare.run(files, width=size.width, clients=CLIENTS, threads=setting.cores)
     return Run(run.rate, run.each, run.cpu, run.length, 0)
+
+
+def _ceiling(size: Size, name: str, bare: list[Run], theirs: list[Run]) -> str:
+    ceiling = median(ratios([run.rate for run in bare], [run.rate for run in theirs]))
+    return f"{size.name}: bare libvips, without any gateway, has {ceiling:.2f} of {name}'s throughput"
 
 
 def _absolute(name: str, runs: list[Run]) -> str:
