@@ -16,6 +16,7 @@ from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
 from countermark.keys.keyring import Keyring
 from countermark.settings.model import Settings
+from countermark.web.peers import open_peers
 
 
 class Findings(Struct, kw_only=True):
@@ -74,6 +75,7 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return
+    findings.faults += _peer_faults(settings)
     findings.warnings += [*keyring.warnings, *_closed_sites(settings, keyring)]
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
@@ -83,6 +85,14 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
 def _preset_faults(settings: Settings) -> tuple[Fault, ...]:
     try:
         read_presets(settings.presets)
+    except ConfigurationInvalid as invalid:
+        return invalid.faults
+    return ()
+
+
+def _peer_faults(settings: Settings) -> tuple[Fault, ...]:
+    try:
+        open_peers(settings)
     except ConfigurationInvalid as invalid:
         return invalid.faults
     return ()

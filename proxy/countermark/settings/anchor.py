@@ -7,14 +7,17 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from countermark.settings.model import OriginSettings, Settings
+from countermark.settings.model import HopSettings, OriginSettings, Settings
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
-    """The settings with every relative path (keys, store, cache, watermarks, file: origins) joined to `folder`."""
-    cache = settings.cache
+    """The settings with every relative path joined to `folder`: keys, store, cache, watermarks, file: origins, the geo
+    database and the authorities of hops."""
+    cache, geo, server = settings.cache, settings.geo, settings.server
     return replace(
         settings,
+        server=replace(server, hops={name: _hop(hop, folder) for name, hop in server.hops.items()}),
+        geo=replace(geo, database=posixpath.join(folder, geo.database)) if geo.database else geo,
         keys=posixpath.join(folder, settings.keys),
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,
@@ -23,6 +26,12 @@ def anchored(settings: Settings, folder: str) -> Settings:
             name: replace(mark, image=posixpath.join(folder, mark.image)) for name, mark in settings.watermarks.items()
         },
     )
+
+
+def _hop(hop: HopSettings, folder: str) -> HopSettings:
+    if not hop.client_authorities:
+        return hop
+    return replace(hop, client_authorities=posixpath.join(folder, hop.client_authorities))
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:
