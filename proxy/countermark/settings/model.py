@@ -103,10 +103,20 @@ class HopSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = 0
     country: Annotated[
         Literal[
-            "", "akamai", "azure", "bunny", "cloudflare", "cloudfront", "fastly", "google", "header", "mmdb", "vercel"
+            "akamai",
+            "auto",
+            "azure",
+            "bunny",
+            "cloudflare",
+            "cloudfront",
+            "fastly",
+            "google",
+            "header",
+            "mmdb",
+            "vercel",
         ],
-        Meta(description="The one place where the country stands. Empty: geo.database, where there is one."),
-    ] = ""
+        Meta(description="The one place where the country stands. auto: geo.database, where there is one."),
+    ] = "auto"
     country_header: Annotated[
         str, Meta(description="Header with the country, as azure, fastly, google and header need it.")
     ] = ""

@@ -71,7 +71,7 @@ COUNTRY_FIELDS = frozenset(
 
 def country_source(hop: HopSettings) -> CountrySource | None:
     """Where this hop's word on the country stands; None where it has none."""
-    if hop.country in ("", "mmdb"):
+    if hop.country in ("auto", "mmdb"):
         return None
     if hop.country in _VENDORS:
         return _VENDORS[hop.country]

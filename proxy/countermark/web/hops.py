@@ -117,7 +117,7 @@ def hops_of(
     if server.trusted_proxies:
         short = HopSettings(
             networks=server.trusted_proxies,
-            country="header" if server.country_header else "",
+            country="header" if server.country_header else "auto",
             country_header=server.country_header,
         )
         return (Hop("trusted_proxies", short, locate=locate),)
