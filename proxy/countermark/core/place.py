@@ -27,6 +27,9 @@ NOWHERE = Place()
 def read_place(country: str, region: str = "") -> Place:
     """The place that two codes name. What is no country, such as T1, XX, ZZ or two values joined, is unknown; so is a
     region that has no code, or stands without its country."""
+    # Some letters beyond ASCII have ASCII capitals.
+    if not (country.isascii() and region.isascii()):
+        return NOWHERE
     code = country.upper()
     if not _COUNTRY.fullmatch(code) or _NO_COUNTRY.fullmatch(code):
         return NOWHERE
