@@ -112,5 +112,5 @@ def _may_be(hop: Hop, address: Address | None) -> bool:
 
 
 def _drop(headers: dict[str, str], fields: frozenset[str]) -> None:
-    for name in headers.keys() & fields:
+    for name in fields.intersection(headers):  # goes through the few that came, not through all that are known
         del headers[name]
