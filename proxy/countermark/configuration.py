@@ -88,16 +88,27 @@ def read_keyring(settings: Settings) -> Keyring:
 
 def read_watermarks(settings: Settings) -> dict[str, bytes]:
     """The watermark images by name, as files hold them. Raises ConfigurationInvalid with all that cannot be read."""
-    images, faults = {}, []
-    for name, watermark in settings.watermarks.items():
+    return _files("watermarks.{}.image", {name: mark.image for name, mark in settings.watermarks.items()})
+
+
+def read_authorities(settings: Settings) -> dict[str, bytes]:
+    """The authorities of client certificates by hop, as files hold them. Raises ConfigurationInvalid with all that cannot
+    be read."""
+    named = {name: hop.client_authorities for name, hop in settings.server.hops.items() if hop.client_authorities}
+    return _files("server.hops.{}.client_authorities", named)
+
+
+def _files(setting: str, named: Mapping[str, str]) -> dict[str, bytes]:
+    contents, faults = {}, []
+    for name, path in named.items():
         try:
-            images[name] = Path(watermark.image).read_bytes()
+            contents[name] = Path(path).read_bytes()
         except OSError as error:
-            message = f"{watermark.image} cannot be read: {error.strerror or error}"
-            faults.append(Fault(path=f"watermarks.{name}.image", message=message))
+            message = f"{path} cannot be read: {error.strerror or error}"
+            faults.append(Fault(path=setting.format(name), message=message))
     if faults:
         raise ConfigurationInvalid(faults)
-    return images
+    return contents
 
 
 def read_policies(settings: Settings) -> dict[str, str]:

@@ -19,6 +19,7 @@ from countermark.policy.lint import Finding, lint
 from countermark.policy.load import load_templates
 from countermark.settings.model import Settings
 from countermark.signing.cautions import Caution, cautions
+from countermark.web.peers import open_peers
 
 
 class Findings(Struct, kw_only=True):
@@ -79,6 +80,7 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return
+    findings.faults += _peer_faults(settings)
     findings.warnings += cautions(settings.sites, keyring)
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
@@ -108,6 +110,14 @@ def _as_fault(finding: Finding) -> Fault:
 def _preset_faults(settings: Settings) -> tuple[Fault, ...]:
     try:
         read_presets(settings.presets)
+    except ConfigurationInvalid as invalid:
+        return invalid.faults
+    return ()
+
+
+def _peer_faults(settings: Settings) -> tuple[Fault, ...]:
+    try:
+        open_peers(settings)
     except ConfigurationInvalid as invalid:
         return invalid.faults
     return ()
