@@ -144,6 +144,11 @@ def _dict(node: Node, kind: inspect.DictType, path: str, reading: Reading) -> An
     values = {}
     for name, child in node.nodes.items():
         reading.places[joined(path, name)] = node.key_places[name]
+        if isinstance(kind.key_type, inspect.LiteralType) and name not in kind.key_type.values:
+            known = [str(value) for value in kind.key_type.values]
+            message = f"should be {expectation(kind.key_type)}, not {name[:40]!r}{suggestion(name, known)}"
+            reading.fault(joined(path, name), message, node.key_places[name])
+            continue
         value = convert(child, kind.value_type, joined(path, name), reading)
         if value is not None:
             values[name] = value
