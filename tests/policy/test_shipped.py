@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_each_row_of_the_tables_is_a_permit_and_a_deny(row: str) -> None:
 def test_shipped_templates_are_clean(name: str) -> None:
     """The lint has nothing to say of them, not even in passing."""
     assert lint(TEMPLATES[name]) == []
+
+
+def test_the_template_of_the_docs_is_as_good_as_they_say() -> None:
+    """It loads, its examples come out, and the lint is silent."""
+    blocks = re.findall(
+        r"^```yaml\n(template: product\n.*?)^```", (ROOT / "docs" / "policies.md").read_text(), re.M | re.S
+    )
+    assert lint(load_templates({"product.yaml": blocks[0]}, presets=["card", "hero"])["product"]) == []
 
 
 @pytest.mark.parametrize("file", TEXTS)
