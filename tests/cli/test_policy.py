@@ -44,9 +44,9 @@ def change(folder: Path, old: str, new: str) -> None:
 def test_a_shipped_template_is_linted_and_tested(policy: Call) -> None:
     """Without a complaint."""
     linted, tested = policy("lint", "policies"), policy("test", "policies")
-    assert (linted.exit_code, linted.output) == (0, "1 templates, 0 errors, 0 warnings\n")
+    assert (linted.exit_code, linted.output) == (0, "templates: 1, errors: 0, warnings: 0\n")
     assert tested.exit_code == 0
-    assert tested.output.endswith("5 examples, 0 wrong\n")
+    assert tested.output.endswith("examples: 5, wrong: 0\n")
 
 
 def test_errors_fail_the_lint_and_warnings_only_where_asked(policy: Call, folder: Path) -> None:
@@ -63,7 +63,7 @@ def test_errors_fail_the_lint_and_warnings_only_where_asked(policy: Call, folder
 def test_without_paths_the_settings_policies_are_looked_at(policy: Call) -> None:
     """Then the lint knows who uses a template, and what his dialects can sign."""
     result = policy("lint")
-    assert (result.exit_code, result.output) == (0, "1 templates, 0 errors, 0 warnings\n")
+    assert (result.exit_code, result.output) == (0, "templates: 1, errors: 0, warnings: 0\n")
 
 
 def test_faults_are_all_told_with_their_places(policy: Call, folder: Path) -> None:
@@ -96,6 +96,20 @@ def test_the_exit_status_of_diff_says_whether_anything_was_widened(policy: Call,
     assert "| country | LI" in widened.output
     (difference,) = json.loads(policy("diff", "before", "policies", "--json").output)
     assert difference["widened"][0]["request"]["country"] == "LI"
+
+
+def test_two_files_are_two_versions_of_one_template(policy: Call, folder: Path) -> None:
+    """Whatever they are called; a change of the name alone decides nothing."""
+    text = (folder / "policies" / "risk-geo.yaml").read_text()
+    (folder / "policies" / "alps.yaml").write_text(text.replace("template: risk-geo", "template: alps"))
+    result = policy("diff", "policies/risk-geo.yaml", "policies/alps.yaml")
+    assert (result.exit_code, result.output) == (0, "No policy decides otherwise.\n")
+
+
+def test_a_folder_without_templates_is_wrong_usage(policy: Call, folder: Path) -> None:
+    """Rather than a clean bill for nothing."""
+    (folder / "empty").mkdir()
+    assert policy("lint", "empty").exit_code == 2
 
 
 def test_copy_never_overwrites(policy: Call) -> None:

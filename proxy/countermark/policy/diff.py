@@ -74,7 +74,7 @@ def compare_sets(old: Mapping[str, Template], new: Mapping[str, Template]) -> li
 
 def markdown(differences: list[Difference]) -> str:
     """The differences for a pull request."""
-    if not differences:
+    if not any(difference.widened or difference.narrowed or difference.notes for difference in differences):
         return "No policy decides otherwise.\n"
     count = sum(1 for difference in differences if difference.widened)
     lines = ["## Policies", "", f"**{count} widened**" if count else "Nothing is widened.", ""]

@@ -163,7 +163,8 @@ def _check_places(written: TemplateFile) -> Iterator[Found]:
 
 def _place_fault(code: str) -> str:
     if not _PLACE.fullmatch(code):
-        hint = f"; did you mean {code.upper()!r}?" if _PLACE.fullmatch(code.upper()) else ""
+        right = MISTAKEN.get(code.upper(), code.upper())
+        hint = f"; did you mean {right!r}?" if _PLACE.fullmatch(right) else ""
         return f"should be an ISO 3166 code such as DE or US-CA, not {code[:40]!r}{hint}"
     if code[:2] in COUNTRIES:
         return ""

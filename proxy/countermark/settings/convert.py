@@ -90,7 +90,7 @@ def convert(node: Node, kind: inspect.Type, path: str, reading: Reading) -> Any:
 def _nearest(node: Scalar, kind: inspect.Type) -> str:
     """The word that was meant, where there is a choice of words and a longer one is not easily looked through."""
     words = [str(value) for value in kind.values] if isinstance(kind, inspect.LiteralType) else []
-    return suggestion(node.text, words) if len(words) > 4 else ""
+    return suggestion(node.text, words) if len(words) > 3 else ""
 
 
 def _shown(node: Scalar) -> str:
