@@ -185,10 +185,10 @@ def _load(paths: tuple[Path, ...], config: Path) -> Mapping[str, Template]:
 
 def _compared(old: Path, new: Path) -> list[Difference]:
     before, after = (load_templates(policy_texts(path)) for path in (old, new))
-    if old.is_dir() or new.is_dir():
-        return compare_sets(before, after)
     # Two files are two versions of one template, even where it was given another name.
-    return [compare(*before.values(), *after.values())]
+    if old.is_file() and new.is_file() and len(before) == len(after) == 1:
+        return [compare(*before.values(), *after.values())]
+    return compare_sets(before, after)
 
 
 def _summary(report: Report) -> str:
