@@ -119,12 +119,16 @@ def read_policies(settings: Settings) -> dict[str, str]:
     if not settings.policies:
         return {}
     texts = policy_texts(Path(settings.policies))
-    templates = load_templates(texts, presets=settings.presets.keys())
-    faults = [
-        Fault(path=f"sites[{index}].policy", message=message)
-        for index, site in enumerate(settings.sites)
-        if (message := _policy_fault(site.policy, templates))
-    ]
+    faults: list[Fault] = []
+    try:
+        templates = load_templates(texts, presets=settings.presets.keys())
+        endpoints = {name: template.file.endpoint for name, template in templates.items()}
+    except ConfigurationInvalid as invalid:
+        faults += invalid.faults
+        endpoints = {Path(file).stem: "render" for file in texts if not file.endswith(".txt")}
+    for index, site in enumerate(settings.sites):
+        if message := _policy_fault(site.policy, endpoints):
+            faults.append(Fault(path=f"sites[{index}].policy", message=message))
     if faults:
         raise ConfigurationInvalid(faults)
     return texts
@@ -161,13 +165,13 @@ def policy_texts(path: Path) -> dict[str, str]:
     return {str(file): _text(file, limit=MAX_LIST_BYTES if file.suffix == ".txt" else MAX_BYTES) for file in wanted}
 
 
-def _policy_fault(name: str, templates: Mapping[str, Template]) -> str:
+def _policy_fault(name: str, endpoints: Mapping[str, str]) -> str:
     if not name:
         return ""
-    if name not in templates:
-        known = f"; there is {', '.join(sorted(templates)[:8])}" if templates else "; there is none"
-        return f"no policy is called {name[:80]!r}{suggestion(name, templates) or known}"
-    endpoint = templates[name].file.endpoint
+    if name not in endpoints:
+        known = f"; there is {', '.join(sorted(endpoints)[:8])}" if endpoints else "; there is none"
+        return f"no policy is called {name[:80]!r}{suggestion(name, endpoints) or known}"
+    endpoint = endpoints[name]
     return "" if endpoint == "render" else f"{name} is for {endpoint}; a site shows pictures and takes one for render"
 
 
