@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -52,6 +55,18 @@ async def test_the_client_signs_with_the_seed_that_it_is_told() -> None:
     assert (opened.audience, opened.expires) == ("shop", int(NOW) + 3600)
     url = signed("/shop/cat.jpg", key=client_key(opened))
     assert (await world.plane.revocations.add(RevocationOrder(url=url), OPERATOR)).revocation.kind == "grant"
+
+
+async def test_the_program_on_the_page_signs() -> None:
+    """The lines of docs/sessions.md, run as they stand."""
+    world = World()
+    opened = await world.plane.sessions.login(ALICE, OPERATOR)
+    page = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names = {"seed": opened.seed, "key_id": opened.key_id, "audience": opened.audience}
+    exec(program, names)
+    added = await world.plane.revocations.add(RevocationOrder(url=names["url"]), OPERATOR)
+    assert added.revocation.kind == "grant"
 
 
 async def test_the_store_holds_no_seed_in_the_clear() -> None:

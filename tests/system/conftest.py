@@ -122,14 +122,17 @@ Launch = Callable[..., Gateway]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """A factory: launch(config_text, descriptors=..., systemd=...) starts a gateway without waiting for it."""
+    """A factory: launch(config_text, descriptors=..., systemd=..., files=...) starts a gateway without waiting for it."""
     gateways: list[Gateway] = []
 
-    def start(text: str, *, descriptors: int = 0, systemd: socket.socket | None = None) -> Gateway:
+    def start(
+        text: str, *, descriptors: int = 0, systemd: socket.socket | None = None, files: dict[str, str] | None = None
+    ) -> Gateway:
         folder = tmp_path / str(len(gateways))
         folder.mkdir()
         (folder / "countermark.yaml").write_text(text)
-        (folder / "keys.yaml").write_text("[]\n")
+        for name, content in {"keys.yaml": "[]\n", **(files or {})}.items():
+            (folder / name).write_text(content)
 
         listener = "" if systemd is None else str(systemd.fileno())
         command = [sys.executable, "-m", "tests.system.small_gateway", str(folder / "countermark.yaml")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from countermark.configuration import read_configuration
 from countermark.web import supervisor
+from countermark.wiring import build_control
 
 
 def prepare() -> None:
@@ -24,4 +25,4 @@ if __name__ == "__main__":
     prepare()
     config = Path(sys.argv[1])
     command = (sys.executable, "-m", "tests.system.small_worker")
-    sys.exit(supervisor.serve(lambda: read_configuration(config), command=command))
+    sys.exit(supervisor.serve(lambda: read_configuration(config), build_control=build_control, command=command))

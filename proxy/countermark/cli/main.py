@@ -20,6 +20,10 @@ COMMANDS = {
     "verify": "Verify a URL as the gateway would.",
     "explain": "Say which check a URL fails first, and what was signed.",
     "keys": "Make and list keys.",
+    "revoke": "Take back what was signed, while the gateway runs.",
+    "revocations": "List, lift, export and import what was taken back.",
+    "sessions": "Open, refresh, end and list the sessions of clients.",
+    "admin": "Make and list tokens of the admin API.",
 }
 
 
