@@ -196,6 +196,18 @@ async def test_an_export_that_breaks_off_is_not_taken_for_whole(port: Port) -> N
         await port.ask("GET", "/v1/revocations/export")
 
 
+async def test_what_nobody_foresaw_tells_nothing(port: Port) -> None:
+    """A problem with an id; the traceback stays in the log."""
+
+    async def broken(after: str, limit: int = 10_000) -> object:
+        raise KeyError("sealed")
+
+    port.world.store.revocations.read = broken  # type: ignore[method-assign, assignment]
+    reply = await port.ask("GET", "/v1/revocations")
+    assert (reply.status, reply.json["reason"]) == (500, "internal")
+    assert b"sealed" not in reply.body
+
+
 async def test_an_empty_list_is_an_empty_export(port: Port) -> None:
     """And an empty import adds nothing."""
     assert (await port.ask("GET", "/v1/revocations/export")).body == b""
