@@ -36,6 +36,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all unless named: {', '.join(MEASURES)}")
     parser.add_argument("--quick", action="store_true", help="few short rounds: about three minutes, rough figures")
+    parser.add_argument("--full", action="store_true", help="100 million revocations too: 3 GB of disk and of memory")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL-TEMPLATE", help="compare with it too")
     parser.add_argument("--photograph", type=Path, metavar="FILE", help="use this picture, 2900 pixels wide or more")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -64,6 +65,7 @@ def run(told: argparse.Namespace) -> tuple[list[Result], list[str]]:
             folder=Path(folder),
             pictures=pictures.make(Path(folder) / "originals", told.photograph, say),
             quick=told.quick,
+            full=told.full,
             peers=dict(peer.split("=", 1) for peer in told.peer),
             say=say,
         )

@@ -17,6 +17,7 @@ class Setting:
 
     folder    a temporary folder; it is removed at the end
     quick     few and short rounds: shows that all works, its figures are rough
+    full      what takes gigabytes too
     peers     further peers by name: templates of a URL with {width}, {quality}, {key} and {source}
     say       prints progress
     """
@@ -24,6 +25,7 @@ class Setting:
     folder: Path
     pictures: Pictures
     quick: bool
+    full: bool
     peers: Mapping[str, str]
     say: Callable[[str], None]
     cores: int = field(default_factory=cores)

@@ -1,22 +1,30 @@
-"""Reads the settings file, the secrets beside it, the keyring and the watermarks, for the gateway and its commands."""
+"""Reads settings, the secrets beside them, keyring, policies and watermarks, for the gateway and its commands."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
 from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.identity.clientfile import load_clients
 from countermark.keys.keyfile import load as load_keys
 from countermark.keys.keyring import Key, Keyring
+from countermark.policy.load import MAX_LIST_BYTES, load_templates
+from countermark.policy.template import Template
 from countermark.settings.anchor import anchored
+from countermark.settings.convert import suggestion
 from countermark.settings.document import MAX_BYTES, decode
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import Settings
 from countermark.settings.tokens import AdminToken, load_tokens
 from countermark.signing.table import KEY_USES, OPTIONS
+
+_Read = TypeVar("_Read")
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -28,8 +36,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     settings: Settings
     keys: tuple[Key, ...]
+    policies: dict[str, str]
+    clients: str
     watermarks: dict[str, bytes]
-    admin_tokens: tuple[AdminToken, ...] = ()
+    admin_tokens: tuple[AdminToken, ...]
 
     @property
     def keyring(self) -> Keyring:
@@ -40,24 +50,26 @@ def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> C
     """The settings and all files that they name. Raises ConfigurationInvalid with all faults."""
     settings = read_settings(path, environ)
     faults: list[Fault] = []
-    try:
-        keys = read_keyring(settings).keys
-    except ConfigurationInvalid as invalid:
-        keys = ()
-        faults += invalid.faults
-    try:
-        watermarks = read_watermarks(settings)
-    except ConfigurationInvalid as invalid:
-        watermarks = {}
-        faults += invalid.faults
-    try:
-        admin_tokens = read_admin_tokens(settings)
-    except ConfigurationInvalid as invalid:
-        admin_tokens = ()
-        faults += invalid.faults
+    read = partial(_or_faults, settings, faults)
+    configuration = Configuration(
+        settings=settings,
+        keys=read(lambda settings: read_keyring(settings).keys, ()),
+        policies=read(read_policies, {}),
+        clients=read(read_clients, ""),
+        watermarks=read(read_watermarks, {}),
+        admin_tokens=read(read_admin_tokens, ()),
+    )
     if faults:
         raise ConfigurationInvalid(faults)
-    return Configuration(settings=settings, keys=keys, watermarks=watermarks, admin_tokens=admin_tokens)
+    return configuration
+
+
+def _or_faults(settings: Settings, faults: list[Fault], read: Callable[[Settings], _Read], nothing: _Read) -> _Read:
+    try:
+        return read(settings)
+    except ConfigurationInvalid as invalid:
+        faults += invalid.faults
+        return nothing
 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -74,13 +86,6 @@ def read_keyring(settings: Settings) -> Keyring:
     return load_keys(_text(path, "; `countermark keys new` makes a key"), file=str(path), uses=KEY_USES)
 
 
-def read_admin_tokens(settings: Settings) -> tuple[AdminToken, ...]:
-    """The tokens of the admin API, none where it is off. Raises ConfigurationInvalid with all faults."""
-    path = settings.admin.tokens
-    advice = "; `countermark admin token new` makes an entry"
-    return load_tokens(_text(Path(path), advice), file=path) if path else ()
-
-
 def read_watermarks(settings: Settings) -> dict[str, bytes]:
     """The watermark images by name, as files hold them. Raises ConfigurationInvalid with all that cannot be read."""
     images, faults = {}, []
@@ -95,15 +100,75 @@ def read_watermarks(settings: Settings) -> dict[str, bytes]:
     return images
 
 
+def read_policies(settings: Settings) -> dict[str, str]:
+    """The texts of the policy templates by file, those of the sites among them; `load_templates` makes templates of them.
+
+    Raises ConfigurationInvalid with all faults.
+    """
+    if not settings.policies:
+        return {}
+    texts = policy_texts(Path(settings.policies))
+    templates = load_templates(texts, presets=settings.presets.keys())
+    faults = [
+        Fault(path=f"sites[{index}].policy", message=message)
+        for index, site in enumerate(settings.sites)
+        if (message := _policy_fault(site.policy, templates))
+    ]
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return texts
+
+
+def read_clients(settings: Settings) -> str:
+    """The text of the file of clients, "" where there is none. Raises ConfigurationInvalid with all faults."""
+    if not settings.clients:
+        return ""
+    text = _text(Path(settings.clients))
+    load_clients(text, file=settings.clients)
+    return text
+
+
+def read_admin_tokens(settings: Settings) -> tuple[AdminToken, ...]:
+    """The tokens of the admin API, none where it is off. Raises ConfigurationInvalid with all faults."""
+    path = settings.admin.tokens
+    advice = "; `countermark admin token new` makes an entry"
+    return load_tokens(_text(Path(path), advice), file=path) if path else ()
+
+
+def policy_texts(path: Path) -> dict[str, str]:
+    """The texts of a template, or of a folder of them, by file name, and of the lists of networks beside them.
+
+    Raises ConfigurationInvalid for what cannot be read.
+    """
+    folder, chosen = (path, None) if path.is_dir() else (path.parent, path)
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml", ".txt"))
+    except OSError as error:
+        fault = Fault(path="", file=str(path), message=f"cannot be read: {error.strerror or error}")
+        raise ConfigurationInvalid([fault]) from None
+    wanted = [file for file in files if chosen is None or file.suffix == ".txt"] + ([chosen] if chosen else [])
+    return {str(file): _text(file, limit=MAX_LIST_BYTES if file.suffix == ".txt" else MAX_BYTES) for file in wanted}
+
+
+def _policy_fault(name: str, templates: Mapping[str, Template]) -> str:
+    if not name:
+        return ""
+    if name not in templates:
+        known = f"; there is {', '.join(sorted(templates)[:8])}" if templates else "; there is none"
+        return f"no policy is called {name[:80]!r}{suggestion(name, templates) or known}"
+    endpoint = templates[name].file.endpoint
+    return "" if endpoint == "render" else f"{name} is for {endpoint}; a site shows pictures and takes one for render"
+
+
 def _secret(path: Path) -> str:
     return _text(path).removesuffix("\n").removesuffix("\r")
 
 
-def _text(path: Path, advice: str = "") -> str:
+def _text(path: Path, advice: str = "", *, limit: int = MAX_BYTES) -> str:
     """A file's text; at most one byte too much is read of it, so that an endless file costs no memory."""
     try:
         with path.open("rb") as file:
-            return decode(file.read(MAX_BYTES + 1), file=str(path))
+            return decode(file.read(limit + 1), file=str(path), limit=limit)
     except OSError as error:
         fault = Fault(path="", file=str(path), message=f"cannot be read: {error.strerror or error}{advice}")
         raise ConfigurationInvalid([fault]) from None

@@ -168,19 +168,6 @@ class Use(Protocol):
         ...
 
 
-class Uses(Protocol):
-    """Which single-use credentials were used, shared by all workers of this gateway."""
-
-    async def claim(self, id: str, expires: int) -> Use:
-        """Take the one use of `id`, which nobody may present after `expires` (unix seconds).
-
-        Raises Used, or StoreUnavailable where the store cannot be asked.
-        """
-        ...
-
-    async def close(self) -> None: ...
-
-
 class Entry(Struct, frozen=True, kw_only=True):
     """A request that was let through: its verdicts, one a limit in their order, and its use where it had a ticket."""
 
@@ -203,6 +190,23 @@ class Turnstile(Protocol):
 
         Raises RateLimited; Used; StoreUnavailable only for a ticket: limits alone fall back to this machine's own count.
         """
+        ...
+
+
+class Strikes(Protocol):
+    """Small counts that all workers of this machine share, and that fade: one is forgotten every `window` seconds. Never
+    waits, never fails; a lost race may forget one."""
+
+    def strike(self, key: str, window: float) -> int:
+        """One more; how many there are now."""
+        ...
+
+    def strikes(self, key: str, window: float) -> int:
+        """How many there are."""
+        ...
+
+    def pardon(self, key: str) -> None:
+        """Forget them."""
         ...
 
 
@@ -268,6 +272,9 @@ class Store(Protocol):
 
     @property
     def turnstile(self) -> Turnstile: ...
+
+    @property
+    def cells(self) -> Strikes: ...
 
     @property
     def revocations(self) -> RevocationLog: ...

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
 
 from countermark.backends.caches.disk import DiskCache, open_disk
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.origins.table import open_origin
+from countermark.backends.revocations.replica import LocalRevocations
 from countermark.backends.stores.table import open_store
-from countermark.backends.uses import SqliteUses
 from countermark.configuration import Configuration
 from countermark.control.comparison import Bench
 from countermark.control.fronts import fronts_of
 from countermark.control.plane import ControlPlane
+from countermark.core.catalogue import Catalogue
+from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
+from countermark.delivery.gate import Gate
 from countermark.delivery.obtain import Obtain, Source
+from countermark.delivery.seeds import Seeds
+from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
+from countermark.identity.clientfile import load_clients
+from countermark.identity.seeds import open_seed
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
-from countermark.ports import Telemetry
+from countermark.policy import decide
+from countermark.policy.load import load_templates
+from countermark.policy.template import Template
+from countermark.ports import Store, Telemetry
 from countermark.render.pool import PoolFacts, RenderPool
-from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatermarkSettings
+from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatchSettings, WatermarkSettings
 from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
 
@@ -39,6 +52,9 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
     """
     settings, images = configuration.settings, configuration.watermarks
     presets = read_presets(settings.presets)
+    keyring = configuration.keyring
+    templates = load_templates(configuration.policies, presets=settings.presets.keys())
+    clients = load_clients(configuration.clients, file=settings.clients) if settings.clients else None
     async with AsyncExitStack() as closing:
         cold = _cold_cache(settings)
         closing.push_async_callback(cold.close)
@@ -51,8 +67,11 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
             sources[name] = Source(
                 origin=origin, max_bytes=origin_settings.max_bytes, total_timeout=origin_settings.total_timeout
             )
-        uses = SqliteUses(settings.store.removeprefix("sqlite:"))
-        closing.push_async_callback(uses.close)
+        store = await open_store(settings.store)
+        closing.push_async_callback(store.close)
+        replica = _replica(settings, store)
+        closing.push_async_callback(replica.close)
+        await replica.start()
         renderer = await RenderPool.start(settings.render, images)
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
@@ -67,34 +86,67 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
             max_entry=settings.cache.max_entry,
         )
         closing.push_async_callback(obtain.close)
-        sites = SiteTable([_site(site, settings, presets, images) for site in settings.sites])
+        sites = SiteTable([_site(site, settings, presets, images, templates) for site in settings.sites])
         return FrontDoor(
             sites=sites,
-            keyring=configuration.keyring,
+            seeds=Seeds(store.sessions, lambda session: open_seed(keyring, session, now=time.time()), keyring),
+            gate=Gate(
+                replica=replica,
+                clients=clients,
+                templates=templates,
+                serve_stale=settings.revocation.when_stale == "serve",
+            ),
+            turnstile=store.turnstile,
+            sentry=Sentry(
+                watch=_watch_rules(settings.watch),
+                strikes=store.cells,
+                revocations=store.revocations,
+                outbox=store.outbox,
+                telemetry=telemetry,
+                nonce=partial(secrets.token_hex, 12),
+            ),
             obtain=obtain,
-            uses=uses,
-            ready=partial(_reasons, renderer),
+            ready=partial(_reasons, renderer, replica),
             close=closing.pop_all().aclose,
         )
+
+
+def _reasons(renderer: RenderPool, replica: LocalRevocations) -> list[str]:
+    reasons = [] if renderer.facts.children else ["no render child stands"]
+    return [*reasons, replica.stale] if replica.stale else reasons
+
+
+def _replica(settings: Settings, store: Store) -> LocalRevocations:
+    return LocalRevocations(
+        store.revocations, Path(settings.revocation.folder), max_staleness=settings.revocation.max_staleness
+    )
+
+
+def _watch_rules(watch: WatchSettings) -> Watch:
+    return Watch(
+        refusals=watch.refusals,
+        refusals_window=watch.refusals_window,
+        block_seconds=watch.block,
+        failures=watch.failures,
+        critical=frozenset(watch.critical),
+    )
 
 
 async def build_control(configuration: Configuration, telemetry: Telemetry) -> ControlPlane:
     """The control plane of the supervisor. Raises ConfigurationInvalid for presets and stores that cannot be used."""
     settings = configuration.settings
+    templates = load_templates(configuration.policies, presets=settings.presets.keys())
+    rules = {name: partial(decide.inspect, template) for name, template in templates.items()}
     return ControlPlane(
         store=await open_store(settings.store),
         fronts=fronts_of(settings),
         keyring=configuration.keyring,
-        bench=Bench(presets=read_presets(settings.presets)),
+        bench=Bench(rules=rules, presets=read_presets(settings.presets)),
         telemetry=telemetry,
         max_life=int(settings.sessions.max_life),
         clock=time.time,
         random=secrets.token_bytes,
     )
-
-
-def _reasons(renderer: RenderPool) -> list[str]:
-    return [] if renderer.facts.children else ["no render child stands"]
 
 
 def _cold_cache(settings: Settings) -> DiskCache | NoCache:
@@ -103,7 +155,13 @@ def _cold_cache(settings: Settings) -> DiskCache | NoCache:
     return open_disk(settings.cache.disk, settings.cache.disk_size)
 
 
-def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset], images: dict[str, bytes]) -> Site:
+def _site(
+    site: SiteSettings,
+    settings: Settings,
+    presets: dict[str, Preset],
+    images: dict[str, bytes],
+    templates: Mapping[str, Template],
+) -> Site:
     rules = PlanRules(
         presets=presets,
         presets_only=site.presets_only,
@@ -124,6 +182,9 @@ def _site(site: SiteSettings, settings: Settings, presets: dict[str, Preset], im
         rules=rules,
         max_age=int(site.max_age),
         shared=site.shared_caches,
+        template=templates[site.policy] if site.policy else None,
+        networks=NetworkSet(map(ip_network, site.networks)) if site.networks else None,
+        catalogue=Catalogue(site.catalogue) if site.catalogue else None,
     )
 
 

@@ -89,8 +89,8 @@ def test_strikes_in_a_row_are_counted_and_forgotten(cells: Cells, tmp_path: Path
 
 
 def test_strikes_have_a_top(cells: Cells) -> None:
-    """A million failures are forgotten as soon as a hundred are."""
-    assert max(cells.strike("s", 60) for _ in range(500)) <= 101
+    """A million failures are forgotten as soon as a thousand are."""
+    assert max(cells.strike("s", 60) for _ in range(3000)) <= 1001
 
 
 def test_a_name_may_be_any_text(cells: Cells) -> None:

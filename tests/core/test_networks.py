@@ -31,6 +31,14 @@ def test_it_holds_what_one_of_its_networks_holds(networks, data):
         assert (address in held) == any(n.version == address.version and address in n for n in networks)
 
 
+@given(networks=st.lists(NETWORKS_4 | NETWORKS_6, max_size=8), other=NETWORKS_4 | NETWORKS_6)
+def test_it_overlaps_and_covers_as_its_networks_do(networks, other):
+    """A network is met where one of the set has an address of it, and covered where none of it is missing."""
+    held = NetworkSet(networks)
+    assert held.overlaps(other) == any(n.version == other.version and n.overlaps(other) for n in networks)
+    assert held.covers(other) == (NetworkSet([*networks, other]) == held)
+
+
 def test_an_empty_set_holds_nobody():
     """Without networks nothing is inside, and its length says so."""
     assert ip_address("0.0.0.0") not in NetworkSet()

@@ -31,7 +31,7 @@ async def make_world() -> AsyncIterator[MakeWorld]:
 
     yield make
     for world in worlds:
-        world.flights.close()
+        await world.close()
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from countermark.backends.uses import SqliteUses
 from countermark.core.answer import Answer
 from countermark.core.errors import CountermarkError, StoreUnavailable, Used
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Key
-from countermark.ports import Uses
 from countermark.signing.dialect import MintOrder
 from countermark.signing.retail_digitals import RetailDigitals
 from countermark.web.problems import answer_error
@@ -31,24 +29,17 @@ MakeWorld = Callable[[Path], World]
 @pytest.fixture
 async def make_world() -> AsyncIterator[MakeWorld]:
     """Worlds with a store in this file, which end with their test."""
-    worlds: list[tuple[World, SqliteUses]] = []
+    worlds: list[World] = []
 
     def make(file: Path) -> World:
-        uses = SqliteUses(str(file), wall_clock=lambda: START)
-        world = remembering(uses)
-        worlds.append((world, uses))
+        world = World(realm=REALM, keys=(EDGE,), file=file)
+        world.origin.put("17/front", JPEG)
+        worlds.append(world)
         return world
 
     yield make
-    for world, uses in worlds:
-        world.flights.close()
-        await uses.close()
-
-
-def remembering(uses: Uses) -> World:
-    world = World(realm=REALM, keys=(EDGE,), uses=uses)
-    world.origin.put("17/front", JPEG)
-    return world
+    for world in worlds:
+        await world.close()
 
 
 @pytest.fixture

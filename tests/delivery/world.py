@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
+from itertools import count
+from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
+
+from msgspec.structs import astuple
 
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
+from countermark.backends.stores.sqlite.store import SqliteStore
 from countermark.core.answer import Answer
+from countermark.core.catalogue import Catalogue
 from countermark.core.errors import CountermarkError, OriginalMissing, OriginUnreachable, PictureTooLarge
-from countermark.core.events import RequestEvent
+from countermark.core.events import Notice, RequestEvent
+from countermark.core.networks import NetworkSet
 from countermark.core.picture import OriginFacts
 from countermark.core.request import EdgeRequest
 from countermark.core.target import parse_target
 from countermark.delivery.door import FrontDoor
+from countermark.delivery.gate import Gate
 from countermark.delivery.obtain import Obtain, Source
+from countermark.delivery.seeds import Seeds
+from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
+from countermark.identity.client import Client
+from countermark.identity.revocation import Handle
 from countermark.imaging.operations import Mark, Recipe
 from countermark.imaging.plan import PlanRules
 from countermark.keys.keyring import Key, Keyring
-from countermark.ports import ByteRange, Parcel, Rendered, Use, Uses
+from countermark.policy.template import Template
+from countermark.ports import ByteRange, Parcel, Rendered, Revoked, Turnstile
 from countermark.signing.dialect import Realm
 from countermark.signing.native import mint_native
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 996
 KEY = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=b"m" * 32)
 START = 1_700_000_000.0
+WATCH = Watch()
 NATIVE = Realm(site="shop", audience="shop", dialects=("native",))
 
 
@@ -128,11 +143,37 @@ class CountingRenderer:
         return
 
 
-class NoUses:
-    """No URL of this world is for single use."""
+class Revocations:
+    """A replica that is told by hand what is revoked."""
 
-    async def claim(self, id: str, expires: int) -> Use:
-        raise AssertionError(id, expires)
+    def __init__(self) -> None:
+        self.version = 0
+        self.stale = ""
+        self.asked = 0
+        self._named: set[tuple[str, str]] = set()
+
+    def revoke(self, kind: str, value: str) -> None:
+        self._named.add((kind, value))
+        self.version += 1
+
+    def find(self, handles: tuple[Handle, ...], issued: float, now: float) -> Revoked | None:
+        self.asked += 1
+        return next((Revoked(kind=kind) for kind, value in map(astuple, handles) if (kind, value) in self._named), None)
+
+
+class Notices:
+    """Telemetry that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.notices: list[Notice] = []
+
+    def tell(self, event: RequestEvent) -> None:
+        raise AssertionError(event)
+
+    def note(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self.kinds.append(notice.kind)
 
 
 class World:
@@ -146,9 +187,20 @@ class World:
         mark: Mark | None = None,
         realm: Realm = NATIVE,
         keys: tuple[Key, ...] = (KEY,),
-        uses: Uses | None = None,
+        turnstile: Turnstile | None = None,
+        clients: Mapping[str, Client] | None = None,
+        template: Template | None = None,
+        networks: NetworkSet | None = None,
+        catalogue: Catalogue | None = None,
+        watch: Watch = WATCH,
+        file: Path | None = None,
+        serve_stale: bool = False,
     ) -> None:
         self.now = START
+        self.folder = TemporaryDirectory()
+        self.store = SqliteStore(file or Path(self.folder.name) / "store.db", wall_clock=lambda: self.now)
+        self.revocations = Revocations()
+        self.telemetry = Notices()
         self.origin = MemoryOrigin()
         self.origin.put("cat.jpg", JPEG)
         self.renderer = CountingRenderer()
@@ -172,29 +224,53 @@ class World:
             rules=PlanRules(mark=mark),
             max_age=3600,
             shared=True,
+            template=template,
+            networks=networks,
+            catalogue=catalogue,
+            cdns=("edge",),
+            tag_header="Cache-Tag",
         )
+        templates = {template.name: template} if template else {}
+        nonces = count(1)
         self.door = FrontDoor(
             sites=SiteTable([site]),
-            keyring=Keyring(keys=keys),
+            seeds=Seeds(self.store.sessions, lambda session: session.sealed, Keyring(keys=keys)),
+            gate=Gate(replica=self.revocations, clients=clients, templates=templates, serve_stale=serve_stale),
+            turnstile=turnstile or self.store.turnstile,
+            sentry=Sentry(
+                watch=watch,
+                strikes=self.store.cells,
+                revocations=self.store.revocations,
+                outbox=self.store.outbox,
+                telemetry=self.telemetry,
+                nonce=lambda: f"n{next(nonces)}",
+            ),
             obtain=obtain,
-            uses=uses or NoUses(),
             ready=list,
             close=obtain.close,
         )
         self.event = RequestEvent(id="none")
 
-    def sign(self, target: str, *, life: int = 7200, address: str = "") -> str:
+    async def close(self) -> None:
+        self.flights.close()
+        await self.store.close()
+        self.folder.cleanup()
+
+    def sign(self, target: str, *, life: int = 7200, address: str = "", key: Key = KEY, **facts: str) -> str:
         return mint_native(
             parse_target(target),
             audience="shop",
-            key=KEY,
+            key=key,
             expires=int(self.now) + life,
             address=ip_network(address) if address else None,
+            facts=facts,
         )
 
-    async def get(self, signed: str, *, method: str = "GET", client: str = "192.0.2.1", **fields: str) -> Answer:
+    async def get(
+        self, signed: str, *, method: str = "GET", client: str = "192.0.2.1", country: str = "", **fields: str
+    ) -> Answer:
         """One request; `fields` are header names with _ for -. The event of it stays in `event`."""
-        self.event = RequestEvent(id="test")
+        self.event = RequestEvent(id="test", client=client)
         request = EdgeRequest(
             id="test",
             method=method,
@@ -203,6 +279,7 @@ class World:
             client=ip_address(client),
             headers={name.replace("_", "-"): value for name, value in fields.items()},
             received=self.now,
+            country=country,
         )
         return self.door.at_hand(request, self.event) or await self.door.answer(request, self.event)
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "proxy" / "countermark"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PURE = {"core", "imaging", "keys", "settings", "signing"}
+PURE = {"core", "identity", "imaging", "keys", "policy", "settings", "signing", "traffic"}
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "manager", "base", "misc", "stuff"}
 NOT_OURS = {".git", ".venv", "dist", "state", "cache", "demo-state", "results"}
 # Put together here, so that this file may be searched like any other.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from countermark.settings.anchor import anchored
 from countermark.settings.load import load
 
@@ -23,6 +25,21 @@ watermarks: { w: { image: w.png } }
         "http://c/",
     ]
     assert settings.watermarks["w"].image == "/etc/100%/w.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("", "/etc/./state/revocations"),
+        ("store: sqlite:/var/lib/store.db", "/var/lib/revocations"),
+        ("store: sqlite:store.db", "/etc/revocations"),
+        ("revocation: { folder: ./copy }", "/etc/./copy"),
+        ("revocation: { folder: /var/copy }", "/var/copy"),
+    ],
+)
+def test_the_copy_of_revocations_lies_beside_the_store(text: str, folder: str) -> None:
+    """Unless it has a place of its own."""
+    assert anchored(load(text), "/etc").revocation.folder == folder
 
 
 def test_a_cache_that_is_off_stays_off() -> None:

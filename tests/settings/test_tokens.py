@@ -10,6 +10,7 @@ from countermark.core.errors import ConfigurationInvalid
 from countermark.settings.tokens import ROLES, AdminToken, Role, load_tokens, render_token
 
 HASH = "0" * 64
+GOOD = f"{{ sha256: '{HASH}', name: a, roles: [viewer] }}"
 
 
 def test_what_is_written_is_read() -> None:
@@ -38,10 +39,10 @@ def test_an_empty_file_lets_nobody_in(text: str) -> None:
         (f"{{ sha256: '{HASH}', name: a, roles: [viewer], sites: [] }}", "[0].sites"),
         (f"{{ sha256: '{HASH}', name: a, roles: [viewer], expires: soon }}", "[0].expires"),
         (f"{{ sha256: '{HASH}', name: a, roles: [viewer], role: admin }}", "[0].role"),
-        (f"{{ sha256: '{HASH}', name: a, roles: [viewer] }}\n- {{ sha256: '{HASH}', name: b, roles: [viewer] }}", "[1].sha256"),
-        (f"{{ sha256: '{HASH}', name: a, roles: [viewer] }}\n- {{ sha256: '{'1' * 64}', name: a, roles: [viewer] }}", "[1].name"),
+        (f"{GOOD}\n- {{ sha256: '{HASH}', name: b, roles: [viewer] }}", "[1].sha256"),
+        (f"{GOOD}\n- {{ sha256: '{'1' * 64}', name: a, roles: [viewer] }}", "[1].name"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_told_with_its_place(entry: str, path: str) -> None:
     """And the gateway keeps its old tokens: no entry is ever read half."""
     with pytest.raises(ConfigurationInvalid) as caught:

@@ -11,10 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from countermark.cli.options import config_option
-from countermark.configuration import read_keyring, read_settings
+from countermark.cli.policy import site_uses
+from countermark.configuration import read_keyring, read_policies, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
 from countermark.keys.keyring import Keyring
+from countermark.policy.lint import Finding, lint
+from countermark.policy.load import load_templates
 from countermark.settings.model import Settings
 
 
@@ -32,7 +35,7 @@ class Findings(Struct, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, config: Path, as_json: bool) -> None:
-    """Read settings, keys, presets and watermarks; list every fault.
+    """Read settings, keys, presets, policies and watermarks; list every fault.
 
     \b
     Example:
@@ -50,7 +53,7 @@ def examine(config: Path) -> Findings:
         settings = read_settings(config)
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
-        findings.warnings.append("keys, presets and watermarks are looked at when the settings are right")
+        findings.warnings.append("keys, presets, policies and watermarks are looked at when the settings are right")
     else:
         _examine_files(settings, findings)
     findings.valid = not findings.faults
@@ -67,6 +70,7 @@ def report(findings: Findings) -> str:
 
 def _examine_files(settings: Settings, findings: Findings) -> None:
     findings.faults += _preset_faults(settings)
+    _examine_policies(settings, findings)
     findings.faults += _watermark_faults(settings)
     findings.faults += _folder_faults(settings)
     try:
@@ -78,6 +82,26 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
     )
+
+
+def _examine_policies(settings: Settings, findings: Findings) -> None:
+    """What the lint calls an error is a fault here; the rest is told without stopping anything."""
+    try:
+        templates = load_templates(read_policies(settings))
+    except ConfigurationInvalid as invalid:
+        findings.faults += invalid.faults
+        return
+    sites = site_uses(settings)
+    for finding in (finding for template in templates.values() for finding in lint(template, sites)):
+        if finding.severity == "error":
+            findings.faults.append(_as_fault(finding))
+        elif finding.severity == "warning":
+            findings.warnings.append(str(finding))
+
+
+def _as_fault(finding: Finding) -> Fault:
+    message = f"{finding.message}; {finding.remedy} ({finding.rule})"
+    return Fault(path=finding.path, message=message, file=finding.file, line=finding.line, column=finding.column)
 
 
 def _preset_faults(settings: Settings) -> tuple[Fault, ...]:

@@ -24,7 +24,6 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── LifetimeExceeded          expiry further away than the key may sign
     │   ├── AddressMismatch           bound to another client address
     │   ├── CountryMismatch           bound to other countries
-    │   ├── Revoked                   authentic, but taken back
     │   ├── PeerUntrusted             asks at /verify and is none of our proxies
     │   ├── SingleUseRefused          a single-use credential at /verify, which shows nothing itself
     │   ├── SourceRefused             names a source that is not this site's
@@ -38,6 +37,7 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   └── SessionEnded              signed for a session that has ended or is not known
     ├── Gone                     410
     │   ├── Expired
+    │   ├── Revoked                   authentic, but taken back
     │   └── Used                      a single-use credential, once more
     ├── Missing                  404
     │   ├── SiteUnknown
@@ -208,12 +208,6 @@ class CountryMismatch(Refused):
     reason = "country_mismatch"
 
 
-class Revoked(Refused):
-    """Authentic, but this credential or its client was taken back."""
-
-    reason = "revoked"
-
-
 class PeerUntrusted(Refused):
     """Only a proxy of ours may say for whom and for what it asks."""
 
@@ -290,6 +284,12 @@ class Expired(Gone):
     """Authentic, and past its expiry."""
 
     reason = "expired"
+
+
+class Revoked(Gone):
+    """Authentic, but this credential, or one of those it stands on, was taken back."""
+
+    reason = "revoked"
 
 
 class Used(Gone):

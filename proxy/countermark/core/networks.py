@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Iterable
 
 from countermark.core.grant import Network
 from countermark.core.request import Address
@@ -30,6 +29,20 @@ class NetworkSet:
         index = bisect_right(firsts, number) - 1
         return index >= 0 and number <= lasts[index]
 
+    def overlaps(self, network: Network) -> bool:
+        """Whether an address of this network is in the set."""
+        firsts, lasts = self._ranges[network.version]
+        first, last = _span(network)
+        index = bisect_right(firsts, last) - 1
+        return index >= 0 and first <= lasts[index]
+
+    def covers(self, network: Network) -> bool:
+        """Whether all addresses of this network are in the set."""
+        firsts, lasts = self._ranges[network.version]
+        first, last = _span(network)
+        index = bisect_right(firsts, first) - 1
+        return index >= 0 and last <= lasts[index]
+
     def __len__(self) -> int:
         return sum(len(firsts) for firsts, _ in self._ranges.values())
 
@@ -47,7 +60,7 @@ def _merged(networks: Iterable[Network]) -> tuple[tuple[int, ...], tuple[int, ..
     """First and last addresses of the disjoint ranges, both in ascending order."""
     firsts: list[int] = []
     lasts: list[int] = []
-    for first, last in sorted(_spans(networks), key=itemgetter(0)):
+    for first, last in sorted(map(_span, networks)):
         if lasts and first <= lasts[-1] + 1:
             lasts[-1] = max(lasts[-1], last)
             continue
@@ -56,7 +69,6 @@ def _merged(networks: Iterable[Network]) -> tuple[tuple[int, ...], tuple[int, ..
     return tuple(firsts), tuple(lasts)
 
 
-def _spans(networks: Iterable[Network]) -> Iterator[tuple[int, int]]:
-    for network in networks:
-        first = int(network.network_address)
-        yield first, first + network.num_addresses - 1
+def _span(network: Network) -> tuple[int, int]:
+    first = int(network.network_address)
+    return first, first + network.num_addresses - 1

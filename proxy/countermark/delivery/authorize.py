@@ -8,27 +8,34 @@ from countermark.core.errors import OriginalMissing, SiteUnknown, SourceRefused,
 from countermark.core.grant import Claims, Grant
 from countermark.core.target import decode_path
 from countermark.delivery.sites import Site
+from countermark.identity.session import Session
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def authorize(site: Site, claims: Claims) -> Grant:
+def authorize(site: Site, claims: Claims, session: Session | None = None) -> Grant:
     """The grant of authentic claims at a site. Raises SourceRefused, SiteUnknown, TargetMalformed or OriginalMissing.
 
-    A result that is bound to one client's address or country, to his headers or to one use must not be kept by a cache
-    that answers others.
+    A result that is bound to one client's address or country, to his headers, to a session or to one use must not be kept
+    by a cache that answers others; nor may one that is shown only to some countries or networks.
     """
     local = bool(claims.countries or claims.blocked_countries)
-    personal = claims.address is not None or local or claims.from_headers or bool(claims.once)
+    personal = claims.address is not None or local or claims.from_headers or bool(claims.once or claims.session)
     return Grant(
         site=site.name,
         object_key=_object_key(_named_source(site, claims)),
         claims=claims,
-        expires=claims.expires,
-        shareable=site.shared and not personal,
+        expires=_end(claims, session),
+        shareable=site.shared and not personal and not site.selective,
     )
+
+
+def _end(claims: Claims, session: Session | None) -> int | None:
+    """When the permission ends: no cache downstream may keep a picture beyond the session that it was shown to."""
+    ends = [end for end in (claims.expires, session.expires if session else None) if end is not None]
+    return min(ends, default=None)
 
 
 def _named_source(site: Site, claims: Claims) -> str:

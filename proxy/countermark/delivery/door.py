@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from secrets import token_hex
 from time import perf_counter
 
+from msgspec.structs import replace
+
 from countermark.core.answer import Answer
+from countermark.core.errors import CountermarkError, ElementMissing, OutOfScope
 from countermark.core.events import RequestEvent
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Target, parse_target
 from countermark.delivery import once
 from countermark.delivery.authorize import authorize
+from countermark.delivery.gate import Gate
+from countermark.delivery.holder import Clearance, Holder
 from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
-from countermark.delivery.respond import respond
+from countermark.delivery.respond import lasting_fields, rate_fields, respond
+from countermark.delivery.seeds import Seeds
+from countermark.delivery.sentry import Sentry
 from countermark.delivery.sites import Site, SiteTable
 from countermark.delivery.vouch import vouch
 from countermark.delivery.warrants import Asked, Warrant, Warrants
-from countermark.keys.keyring import Keyring
-from countermark.ports import Uses
-from countermark.signing.verify import admit, prove
+from countermark.identity.revocation import handles, issued_at_earliest
+from countermark.identity.session import KEY_ID, Session
+from countermark.policy import decide
+from countermark.ports import Entry, Turnstile
+from countermark.signing.verify import Proof, prove
 
 _SHORT_TARGET = 512
 
@@ -33,16 +43,20 @@ class FrontDoor:
         self,
         *,
         sites: SiteTable,
-        keyring: Keyring,
+        seeds: Seeds,
+        gate: Gate,
+        turnstile: Turnstile,
+        sentry: Sentry,
         obtain: Obtain,
-        uses: Uses,
         ready: Callable[[], list[str]],
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self._sites = sites
-        self._keyring = keyring
+        self._seeds = seeds
+        self._gate = gate
+        self._turnstile = turnstile
+        self._sentry = sentry
         self._obtain = obtain
-        self._uses = uses
         self._ready = ready
         self._close = close
         self._warrants = Warrants()
@@ -61,65 +75,131 @@ class FrontDoor:
 
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Answer one request or raise a CountermarkError; fills in `event` on the way."""
-        warrant = self._warrant(request, event)
-        claims = admit(warrant.proof, request.client, request.received, country=request.country)
-        if claims.once and request.method == "GET":
-            return await self._answer_once(warrant, once.whole(request), event)
-        return await self._deliver(warrant, request, event)
+        warrant = await self._warrant(request, event)
+        entry = await self._enter(warrant.holder, request, event)
+        return await self._deliver(warrant, entry, request, event)
 
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
         """The answer to a URL that was proven before, from memory; None where more is to be done. Raises as `answer`."""
         warrant = self._warrants.find(_asked(request))
-        if warrant is None or warrant.proof.claims.once:
+        if warrant is None or warrant.claims.once:
             return None
-        admit(warrant.proof, request.client, request.received, country=request.country)
+        self._sentry.admit(event.client)
+        self._gate.check(warrant.holder, request)
         rendition = self._obtain.at_hand(warrant.plan, request.received)
         if rendition is None:
             return None
-        _name(event, warrant.site, warrant.proof.claims)
+        verdicts = self._turnstile.at_once(self._gate.limits(warrant.holder, event.client), request.received)
+        if verdicts is None:
+            return None
+        self._sentry.passed(warrant.holder)
+        _name(event, warrant.holder)
         event.cache = "hit"
-        return respond(rendition, warrant, request, event)
+        answer = respond(rendition, warrant, request, event)
+        return replace(answer, headers=answer.headers + rate_fields(verdicts)) if verdicts else answer
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Whether another proxy may answer this request of its own, by the very checks that a picture takes."""
-        warrant = self._warrant(request, event)
-        admit(warrant.proof, request.client, request.received, country=request.country)
-        return vouch(warrant, request.received)
+        warrant = await self._warrant(request, event)
+        answer = vouch(warrant, request.received)
+        entry = await self._enter(warrant.holder, request, event)
+        return replace(answer, headers=answer.headers + rate_fields(entry.verdicts))
 
-    async def _deliver(self, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
-        obtained = await self._obtain(warrant.plan, request.headers, event)
-        return respond(obtained, warrant, request, event)
-
-    async def _answer_once(self, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
-        """Claimed last, so that nothing which would be refused anyway costs the use; HEAD never does."""
-        use = await once.claim(self._uses, warrant.grant)
-        try:
-            answer = await self._deliver(warrant, request, event)
-        except BaseException:
-            await use.release()
-            raise
-        return await once.until_sent(answer, use)
-
-    def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
-        """Site, proof, grant and plan of the request's text, from memory where it was proven before."""
+    async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
+        """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
+        come in now."""
+        self._sentry.admit(event.client)
         asked = _asked(request)
         warrant = self._warrants.find(asked)
-        if warrant is not None:
-            _name(event, warrant.site, warrant.proof.claims)
-            return warrant
         started = perf_counter()
+        try:
+            holder = warrant.holder if warrant is not None else await self._holder(request, event)
+            _name(event, holder)
+            # Nobody who is refused for his time, address, country or session gets to hear of the plan.
+            await self._check(holder, request)
+            if warrant is None:
+                warrant = self._resolved(holder, request)
+                self._warrants.keep(asked, warrant)
+                event.stages["verify"] = perf_counter() - started
+        except CountermarkError as error:
+            self._sentry.refused(error, request)
+            raise
+        return warrant
+
+    async def _holder(self, request: EdgeRequest, event: RequestEvent) -> Holder:
         site = self._sites.match(request.host, request.target.path)
         event.site = site.name
-        proof = prove(request, site.realm, self._keyring)
-        _name(event, site, proof.claims)
-        # Nobody who is refused for his time or address gets to hear of the plan.
-        admit(proof, request.client, request.received, country=request.country)
-        grant = authorize(site, proof.claims)
+        await self._seeds.meet(request.target)
+        proof = prove(request, site.realm, self._seeds)
+        _name_proof(event, site, proof.claims)
+        session = await self._session(proof.claims)
+        claims = _with_session(proof.claims, session)
+        template = self._gate.template(site, session)
+        return Holder(
+            site=site,
+            proof=Proof(claims=claims, key=proof.key),
+            session=session,
+            template=template,
+            client=self._gate.client(claims),
+            handles=handles(claims, site=site.name, template=template.name if template else ""),
+            issued=issued_at_earliest(claims, proof.key.max_life),
+            clearance=Clearance(),
+        )
+
+    async def _session(self, claims: Claims) -> Session | None:
+        signer = KEY_ID.fullmatch(claims.key_id)
+        id = signer[1] if signer else claims.session
+        return await self._seeds.session(id) if id else None
+
+    async def _check(self, holder: Holder, request: EdgeRequest) -> None:
+        try:
+            self._gate.check(holder, request)
+        except CountermarkError as error:
+            await self._sentry.misused(error, holder, request)
+            raise
+
+    def _resolved(self, holder: Holder, request: EdgeRequest) -> Warrant:
+        site, claims, client = holder.site, holder.claims, holder.client
+        grant = authorize(site, claims, holder.session)
+        # Before anybody asks the origin: what is out of scope looks the same whether it exists or not.
+        if client is not None and not client.scope.covers(grant.object_key, site.catalogue):
+            raise OutOfScope("This client may not see this picture.")
         plan = resolve(site, grant, request)
-        warrant = Warrant(site=site, proof=proof, grant=grant, plan=plan)
-        self._warrants.keep(asked, warrant)
-        event.stages["verify"] = perf_counter() - started
-        return warrant
+        if holder.template is not None:
+            operations = None if plan.recipe is None else plan.recipe.operations
+            decide.inspect(holder.template, claims, operations, claims.preset)
+        return Warrant(holder=holder, grant=grant, plan=plan, fields=lasting_fields(holder, grant))
+
+    async def _enter(self, holder: Holder, request: EdgeRequest, event: RequestEvent) -> Entry:
+        """The ceilings and the single use: claimed last, so that nothing which would be refused anyway costs the use."""
+        limits = self._gate.limits(holder, event.client)
+        try:
+            ticket = once.ticket(holder, request, token_hex(8))
+            if not limits and ticket is None:
+                entry = Entry()
+            else:
+                entry = await self._turnstile.enter(limits, ticket, request.received)
+        except CountermarkError as error:
+            error.dialect = holder.claims.dialect
+            self._sentry.refused(error, request)
+            await self._sentry.misused(error, holder, request)
+            raise
+        self._sentry.passed(holder)
+        return entry
+
+    async def _deliver(self, warrant: Warrant, entry: Entry, request: EdgeRequest, event: RequestEvent) -> Answer:
+        if entry.use is None:
+            obtained = await self._obtain(warrant.plan, request.headers, event)
+            answer = respond(obtained, warrant, request, event)
+            return replace(answer, headers=answer.headers + rate_fields(entry.verdicts)) if entry.verdicts else answer
+        whole = once.whole(request)
+        try:
+            obtained = await self._obtain(warrant.plan, whole.headers, event)
+            answer = respond(obtained, warrant, whole, event)
+        except BaseException:
+            await entry.use.release()
+            raise
+        return await once.until_sent(answer, entry.use)
 
     async def ready(self) -> list[str]:
         """Why this worker should get no requests now; empty when it should."""
@@ -134,7 +214,24 @@ def _asked(request: EdgeRequest) -> Asked:
     return request.method, request.host, request.target.raw, request.headers.get("accept", "")
 
 
-def _name(event: RequestEvent, site: Site, claims: Claims) -> None:
+def _with_session(claims: Claims, session: Session | None) -> Claims:
+    """The claims with what the session says of their holder. Raises ElementMissing where the URL says otherwise: a client
+    signs with his own seed, and could write another's name."""
+    if session is None:
+        return claims
+    told = ((claims.session, session.id), (claims.user, session.user), (claims.client_id, session.client_id))
+    if any(said and said != known for said, known in told):
+        raise ElementMissing("The URL names another session, user or client than the session that signed it.")
+    return replace(claims, session=session.id, user=session.user, client_id=session.client_id)
+
+
+def _name(event: RequestEvent, holder: Holder) -> None:
+    _name_proof(event, holder.site, holder.claims)
+    event.client_id = holder.claims.client_id
+    event.template = holder.template.name if holder.template else ""
+
+
+def _name_proof(event: RequestEvent, site: Site, claims: Claims) -> None:
     event.site, event.dialect, event.key_id, event.grant = (
         site.name,
         claims.dialect,

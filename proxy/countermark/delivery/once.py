@@ -8,25 +8,43 @@ from collections.abc import AsyncGenerator
 from msgspec.structs import replace
 
 from countermark.core.answer import Answer
-from countermark.core.errors import Used
-from countermark.core.grant import Grant
+from countermark.core.errors import SingleUseRefused
 from countermark.core.request import EdgeRequest
-from countermark.ports import Use, Uses
+from countermark.delivery.holder import Holder
+from countermark.ports import Ticket, Use
 
-_FOR_EVER = 2**62
+# Messengers and networks that fetch what a message links to, by what their documentation says they call themselves.
+_PREVIEWERS = (
+    "facebookexternalhit", "twitterbot", "slackbot", "slack-imgproxy", "discordbot", "telegrambot", "whatsapp",
+    "linkedinbot", "skypeuripreview", "microsoftpreview", "googlemessages", "redditbot", "embedly", "iframely",
+)  # fmt: skip
 _CHUNK = 256 * 1024
 
 
-async def claim(uses: Uses, grant: Grant) -> Use:
-    """Take the one use of a grant. Raises Used, or StoreUnavailable where nobody can say."""
-    claims = grant.claims
-    named = "\n".join((grant.site, claims.dialect, claims.key_id, claims.once))
-    expires = _FOR_EVER if claims.expires is None else claims.expires
-    try:
-        return await uses.claim(hashlib.sha256(named.encode()).hexdigest(), expires)
-    except Used as error:
-        error.dialect = claims.dialect
-        raise
+def ticket(holder: Holder, request: EdgeRequest, attempt: str) -> Ticket | None:
+    """The ticket of a holder whose URL opens one time only; None for others, and for HEAD, which costs nothing.
+
+    `attempt` is new for each request and no client's to choose: the same attempt twice is let in twice. Raises
+    SingleUseRefused where nobody looks at what would be shown.
+    """
+    claims = holder.claims
+    if not claims.once or request.method != "GET":
+        return None
+    # A browser that guesses where its user goes next, and a messenger that draws a card for a link, would spend the one
+    # use before anybody has seen it.
+    if _is_preview(request):
+        raise SingleUseRefused("A single-use URL is not opened for a preview or by a prefetch.")
+    named = "\n".join((holder.site.name, claims.dialect, claims.key_id, claims.once))
+    id = hashlib.sha256(named.encode()).hexdigest()
+    return Ticket(id=id, issued=holder.issued, expires=claims.expires, attempt=attempt)
+
+
+def _is_preview(request: EdgeRequest) -> bool:
+    purpose = " ".join(request.headers.get(name, "") for name in ("sec-purpose", "purpose", "x-purpose", "x-moz"))
+    if any(word in purpose.lower() for word in ("prefetch", "prerender", "preview")):
+        return True
+    agent = request.headers.get("user-agent", "").lower()
+    return any(name in agent for name in _PREVIEWERS)
 
 
 def whole(request: EdgeRequest) -> EdgeRequest:

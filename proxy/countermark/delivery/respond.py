@@ -11,9 +11,13 @@ from countermark.core.grant import Grant
 from countermark.core.picture import Rendition
 from countermark.core.request import EdgeRequest
 from countermark.delivery.conditions import not_modified, wanted_range
+from countermark.delivery.holder import Holder
 from countermark.delivery.obtain import Obtained, Passage, Unchanged
 from countermark.delivery.sites import Site
 from countermark.delivery.warrants import Warrant
+from countermark.identity.surrogate import tags
+from countermark.policy.decide import disclosed
+from countermark.traffic.gcra import Verdict, whole_seconds
 
 Fields = list[tuple[str, str]]
 
@@ -75,8 +79,37 @@ def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, e
     fields.append(("Cache-Status", _CACHE_STATUS[event.cache]))
     if event.stages:
         fields.append(("Server-Timing", server_timing(event.stages)))
-    fields.extend(SECURITY_FIELDS)
+    fields.extend(warrant.fields)
     return fields
+
+
+def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
+    """The fields that every answer to a warrant has: security, what its template shows to auditors, surrogate keys."""
+    claims, template = grant.claims, holder.template
+    fields = list(SECURITY_FIELDS)
+    if template is not None:
+        fields += disclosed(template, claims)
+    # A private answer is kept by no CDN; its tags would only tell browsers that two pictures have one client.
+    if holder.site.tag_header and grant.shareable:
+        separator = " " if holder.site.tag_header.lower() == "surrogate-key" else ","
+        tagged = tags(grant, template=template.name if template else "")
+        fields.append((holder.site.tag_header, separator.join(tagged)))
+    return tuple(fields)
+
+
+def rate_fields(verdicts: tuple[Verdict, ...]) -> tuple[tuple[str, str], ...]:
+    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): quota and window in whole seconds, what
+    remains and when it is whole again."""
+    if not verdicts:
+        return ()
+    policy = ", ".join(
+        f'"{verdict.limit.name}";q={verdict.limit.burst};w={whole_seconds(verdict.limit.interval * verdict.limit.burst)}'
+        for verdict in verdicts
+    )
+    state = ", ".join(
+        f'"{verdict.limit.name}";r={verdict.remaining};t={whole_seconds(verdict.reset)}' for verdict in verdicts
+    )
+    return ("RateLimit-Policy", policy), ("RateLimit", state)
 
 
 @lru_cache(1024)

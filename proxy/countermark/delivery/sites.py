@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from countermark.core.catalogue import Catalogue
 from countermark.core.errors import SiteUnknown
+from countermark.core.networks import NetworkSet
 from countermark.imaging.plan import PlanRules
+from countermark.policy.template import Template
 from countermark.signing.dialect import Realm
 
 
 class Site(Struct, frozen=True, kw_only=True):
     """One public front of one origin. `host` "*" is any; `prefix` starts and ends with a slash; `max_age` in seconds.
 
-    `waivers` are the target rules that a dialect of this site cannot keep; they hold for no other site.
+    `template` is the policy of what is shown, `networks` those it is open to (None: any), `catalogue` finds brands and
+    barcodes in object keys, `cdns` are the names of the CDNs in front and `tag_header` the field in which they take surrogate
+    keys ("" for none). `waivers` are the target rules that a dialect of this site cannot keep; they hold for no other site.
     """
 
     name: str
@@ -26,6 +31,19 @@ class Site(Struct, frozen=True, kw_only=True):
     rules: PlanRules
     max_age: int
     shared: bool
+    template: Template | None = None
+    networks: NetworkSet | None = None
+    catalogue: Catalogue | None = None
+    cdns: tuple[str, ...] = ()
+    tag_header: str = ""
+
+    @property
+    def selective(self) -> bool:
+        """Whether who may see depends on where he is: a cache that answers others cannot know."""
+        template = self.template
+        return self.networks is not None or (
+            template is not None and (template.geography is not None or template.networks is not None)
+        )
 
 
 class SiteTable:

@@ -19,7 +19,7 @@ def vouch(warrant: Warrant, now: float) -> Answer:
     Countermark-Expires-In      whole seconds for which the permission lasts, where it ends
     Countermark-Site, Countermark-Preset, Countermark-Client   names, the client's percent-encoded
     """
-    claims = warrant.proof.claims
+    claims = warrant.claims
     # Claimed here, it would be used up before the gateway is asked for the picture; not claimed, a cache would show it
     # again and again.
     if claims.once:

@@ -1,8 +1,8 @@
 """Warrants: what a URL has been proven to ask for, remembered while it is asked for again and again.
 
-The proof of a signature and the plan behind it depend on nothing but the request's text and the configuration, so they
-are worked out once for each text. What depends on the moment or on the client (dates, key state, address) is never
-remembered: `admit` looks at it on every request.
+The proof of a signature and the plan behind it depend on nothing but the request's text, the configuration and the
+session, so they are worked out once for each text. What depends on the moment or on the client (dates, key state, address,
+country, revocation, ceilings) is never remembered: the gate looks at it on every request.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from countermark.core.grant import Grant
+from countermark.core.grant import Claims, Grant
+from countermark.delivery.holder import Holder
 from countermark.delivery.sites import Site
 from countermark.imaging.plan import Plan
-from countermark.signing.verify import Proof
 
 LIMIT = 8192
 LONGEST_TARGET = 1024
@@ -23,12 +23,23 @@ Asked = tuple[str, str, str, str]
 
 
 class Warrant(Struct, frozen=True, kw_only=True):
-    """An authentic URL at its site, what it grants while it is valid, and what will be made of it."""
+    """An authentic URL's holder, what it grants him while it is valid, and what will be made of it.
 
-    site: Site
-    proof: Proof
+    `fields` are the header fields that every answer to it has.
+    """
+
+    holder: Holder
     grant: Grant
     plan: Plan
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def site(self) -> Site:
+        return self.holder.site
+
+    @property
+    def claims(self) -> Claims:
+        return self.grant.claims
 
 
 class Warrants:
@@ -50,7 +61,7 @@ class Warrants:
         if len(asked[2]) + len(asked[3]) > LONGEST_TARGET:
             return
         # The URL of a cookie's grant is everybody's: whoever asks for it without the cookie must not find it open.
-        if warrant.proof.claims.from_headers:
+        if warrant.claims.from_headers:
             return
         self._kept[asked] = warrant
         if len(self._kept) > LIMIT:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from countermark.core.grant import Claims
 
 Kind = Literal["grant", "jti", "session", "user", "client", "key", "template", "path"]
+Severity = Literal["warning", "critical"]
 
 
 class Revocation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,7 +32,7 @@ class Revocation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: int | None = None
     reason: str = ""
     author: str = ""
-    severity: Literal["warning", "critical"] = "warning"
+    severity: Severity = "warning"
 
 
 class Handle(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -85,6 +85,18 @@ class Key(Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("id", self.id), ("dialect", self.dialect), ("algorithm", self.algorithm), ("state", self.state)]
+
+
+class KeySource(Protocol):
+    """Where the verify path finds keys, in whatever state they are."""
+
+    def find(self, dialect: str, site: str, key_id: str) -> Key | None:
+        """The key of this id, if it is this dialect's and opens this site."""
+        ...
+
+    def candidates(self, dialect: str, site: str) -> tuple[Key, ...]:
+        """The keys to try where the URL names none."""
+        ...
 
 
 class Keyring:

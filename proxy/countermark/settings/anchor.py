@@ -11,19 +11,29 @@ from countermark.settings.model import OriginSettings, Settings
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
-    """The settings with every relative path (keys, store, cache, watermarks, file: origins) joined to `folder`."""
+    """The settings with every relative path in them joined to `folder`."""
     cache, admin = settings.cache, settings.admin
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
+        clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
         admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
+        policies=posixpath.join(folder, settings.policies) if settings.policies else "",
+        revocation=replace(settings.revocation, folder=posixpath.join(folder, _revocations(settings))),
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,
         origins={name: _origin(origin, folder) for name, origin in settings.origins.items()},
         watermarks={
             name: replace(mark, image=posixpath.join(folder, mark.image)) for name, mark in settings.watermarks.items()
         },
     )
+
+
+def _revocations(settings: Settings) -> str:
+    """The folder of the local copy: what one machine's store knows lies beside it."""
+    scheme, _, file = settings.store.partition(":")
+    beside = posixpath.dirname(file) if scheme == "sqlite" else "./state"
+    return settings.revocation.folder or posixpath.join(beside, "revocations")
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:

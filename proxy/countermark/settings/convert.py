@@ -84,7 +84,13 @@ def convert(node: Node, kind: inspect.Type, path: str, reading: Reading) -> Any:
         return _scalar(node, inner, extra)
     except _Rejected:
         shown = "" if extra.get("secret") else f", not {_shown(node)}"
-        return reading.fault(path, f"should be {expectation(kind)}{shown}", node.place)
+        return reading.fault(path, f"should be {expectation(kind)}{shown}{_nearest(node, inner)}", node.place)
+
+
+def _nearest(node: Scalar, kind: inspect.Type) -> str:
+    """The word that was meant, where there is a choice of words and a longer one is not easily looked through."""
+    words = [str(value) for value in kind.values] if isinstance(kind, inspect.LiteralType) else []
+    return suggestion(node.text, words) if len(words) > 4 else ""
 
 
 def _shown(node: Scalar) -> str:

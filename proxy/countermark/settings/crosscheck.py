@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from countermark.core.catalogue import Catalogue
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import Option
@@ -148,6 +149,8 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
         yield f"{path}.origin", _absent("origin", site.origin, settings.origins)
     if site.watermark and site.watermark not in settings.watermarks:
         yield f"{path}.watermark", _absent("watermark", site.watermark, settings.watermarks)
+    if site.policy and not settings.policies:
+        yield f"{path}.policy", "is set, and `policies` names no folder of templates"
     for index, dialect in enumerate(site.accept):
         if dialects is not None and dialect not in dialects:
             yield f"{path}.accept[{index}]", _absent("dialect", dialect, dialects)
@@ -158,10 +161,19 @@ def _site(path: str, site: SiteSettings, settings: Settings, dialects: Dialects 
     if not _PREFIX.fullmatch(site.match.prefix):
         yield f"{path}.match.prefix", "should begin and end with a slash, such as /shop/"
     yield from _addresses(path, site)
+    yield from _networks(f"{path}.networks", site.networks)
+    yield from _catalogue(f"{path}.catalogue", site.catalogue)
     if dialects is not None:
         yield from _options(f"{path}.dialects", site, dialects)
     if site.presets_only and not settings.presets:
         yield f"{path}.presets_only", "is set, and there are no presets"
+
+
+def _catalogue(path: str, pattern: str) -> Iterator[Found]:
+    try:
+        Catalogue(pattern or "{brand}")
+    except ValueError as error:
+        yield path, str(error)
 
 
 def _addresses(path: str, site: SiteSettings) -> Iterator[Found]:

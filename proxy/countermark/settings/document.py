@@ -72,10 +72,10 @@ Node = Scalar | Items | Entries
 _NodeEvent = MappingStartEvent | SequenceStartEvent | ScalarEvent | AliasEvent
 
 
-def decode(data: bytes, *, file: str = "") -> str:
-    """The text of a file. Raises ConfigurationInvalid when it is too large or not UTF-8."""
-    if len(data) > MAX_BYTES:
-        raise _invalid(f"larger than {MAX_BYTES // 1024} KiB, which no such file needs", Place(file))
+def decode(data: bytes, *, file: str = "", limit: int = MAX_BYTES) -> str:
+    """The text of a file. Raises ConfigurationInvalid when it has more than `limit` bytes or is not UTF-8."""
+    if len(data) > limit:
+        raise _invalid(f"larger than {limit // 1024} KiB, which no such file needs", Place(file))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

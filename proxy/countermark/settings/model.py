@@ -190,13 +190,41 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         dict[str, dict[str, OptionText]],
         Meta(description="Options of accepted dialects by name; dialects.md lists them."),
     ] = field(default_factory=dict)
+    policy: Annotated[str, Meta(description="Name of the policy template that every request must fulfil.")] = ""
     base_url: Annotated[
         str, Meta(description="https://HOST as viewers see it, for dialects that sign it. Empty: none is known.")
+    ] = ""
+    networks: Annotated[
+        tuple[str, ...], Meta(description="Networks whose clients the site is open to. Empty: everybody's.")
+    ] = ()
+    catalogue: Annotated[
+        str,
+        Meta(description="Where brand and barcode stand in object keys, such as {brand}/{barcode}.jpg, for scopes."),
     ] = ""
     sources: Annotated[
         tuple[str, ...],
         Meta(description="URL prefixes that mean this site's origin, for dialects whose URLs hold a source's URL."),
     ] = ()
+
+
+class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the gateway does by itself about refusals."""
+
+    refusals: Annotated[
+        int, Meta(ge=0, le=1000, description="Refusals of one address that block it for a while. 0: none do.")
+    ] = 300
+    refusals_window: Annotated[Timeout, Meta(description="They are counted within this time.")] = 60.0
+    block: Annotated[Timeout, Meta(description="For so long is the address blocked.")] = 60.0
+    failures: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="An authentic URL that fails so many times in a row is revoked. 0: none is."),
+    ] = 3
+    critical: Annotated[
+        tuple[
+            Literal["address_mismatch", "country_mismatch", "country_not_allowed", "client_ip_not_allowed", "used"], ...
+        ],
+        Meta(description="Reasons for which it is revoked at once, and on-call is told."),
+    ] = ("country_mismatch",)
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,6 +239,31 @@ class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     scale: Annotated[float, Meta(gt=0, le=1, description="Its width as a share of the picture's.")] = 0.2
     margin: Annotated[float, Meta(ge=0, le=0.5, description="Distance from the edges, as a share of the width.")] = 0.02
     tile: Annotated[bool, Meta(description="Repeated over the whole picture.")] = False
+
+
+class RevocationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The local copy of the list of revocations."""
+
+    max_staleness: Annotated[
+        float,
+        Meta(
+            ge=1.5,
+            le=86_400,
+            description="The store gives a sign of life each second; a longer silence makes the copy stale.",
+            extra={"unit": "duration"},
+        ),
+    ] = 2.0
+    when_stale: Annotated[
+        Literal["refuse", "serve"],
+        Meta(description="While the copy is stale: refuse answers 503, serve goes on with what is known."),
+    ] = "refuse"
+    folder: Annotated[
+        str,
+        Meta(
+            description="Where this machine's copy lies. Empty: revocations beside the SQLite file, or in ./state with "
+            "another store."
+        ),
+    ] = ""
 
 
 class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -254,6 +307,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store: Annotated[
         str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
     ] = "sqlite:./state/countermark.db"
+    clients: Annotated[
+        str, Meta(description="The file of registered clients. Empty: client ids in URLs are names like any other.")
+    ] = ""
+    watch: Annotated[WatchSettings, Meta(description="What is done about refusals.")] = WatchSettings()
+    policies: Annotated[
+        str, Meta(description="Folder of policy templates, such as ./policies; policies.md tells more. Empty: none.")
+    ] = ""
+    admin: Annotated[AdminSettings, Meta(description="The admin API.")] = AdminSettings()
+    sessions: Annotated[SessionSettings, Meta(description="Sessions.")] = SessionSettings()
+    revocation: Annotated[RevocationSettings, Meta(description="What was taken back.")] = RevocationSettings()
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)
     origins: Annotated[dict[str, OriginSettings], Meta(description="Stores of originals by name.")] = field(
@@ -266,6 +329,4 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watermarks: Annotated[dict[str, WatermarkSettings], Meta(description="Visible marks by name.")] = field(
         default_factory=dict
     )
-    admin: Annotated[AdminSettings, Meta(description="The admin API.")] = AdminSettings()
-    sessions: Annotated[SessionSettings, Meta(description="Sessions.")] = SessionSettings()
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()

@@ -38,17 +38,25 @@ a JSON Schema, for editors, is [configuration.schema.json](configuration.schema.
 
 def markdown() -> str:
     """The page: one table a section."""
-    sections = [_HEAD]
-    for path, kind in _sections(inspect.type_info(Settings), ""):
-        sections.append(_section(path, kind))
-    return "\n".join(sections)
+    return "\n".join([_HEAD, *tables(Settings, environment=True)])
 
 
 def schema() -> str:
-    """The JSON Schema (2020-12) of the file, as text. Sizes and durations may also be texts with a unit."""
-    document = msgspec.json.schema(Settings)
-    _measures(inspect.type_info(Settings), document)
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "countermark settings"}
+    """The JSON Schema of the file, as text."""
+    return schema_of(Settings, "countermark settings")
+
+
+def tables(kind: type[msgspec.Struct], *, environment: bool) -> Iterator[str]:
+    """One table a section; `environment` tells how its keys are written as variables."""
+    for path, section in _sections(inspect.type_info(kind), ""):
+        yield _section(path, section, environment=environment)
+
+
+def schema_of(kind: type[msgspec.Struct], title: str) -> str:
+    """The JSON Schema (2020-12) of a declaration, as text. Sizes and durations may also be texts with a unit."""
+    document = msgspec.json.schema(kind)
+    _measures(inspect.type_info(kind), document)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return json.dumps({**head, **document}, indent=2) + "\n"
 
 
@@ -57,16 +65,24 @@ def _measures(root: inspect.Type, document: dict[str, Any]) -> None:
     for _, kind in _sections(root, ""):
         properties = document["$defs"][kind.cls.__name__]["properties"]
         for field in kind.fields:
-            unit = unwrapped(field.type)[1].get("unit")
+            unit = _unit(field.type)
             if unit:
                 properties[field.encode_name] = _measure(properties[field.encode_name], unit)
+
+
+def _unit(kind: inspect.Type) -> str:
+    """The unit of a measure, or of the measure among some choices."""
+    inner, extra = unwrapped(kind)
+    members = inner.types if isinstance(inner, inspect.UnionType) else ()
+    units = [extra.get("unit", ""), *(unwrapped(member)[1].get("unit", "") for member in members)]
+    return next(filter(None, units), "")
 
 
 def _measure(number: dict[str, Any], unit: str) -> dict[str, Any]:
     kept = {key: value for key, value in number.items() if key in ("description", "default")}
     bounds = {key: value for key, value in number.items() if key not in kept}
     text = {"type": "string", "pattern": "^[0-9.]+ ?([KMGT]i?B|B)$" if unit == "size" else "^[0-9.]+ ?(ms|s|m|h|d)$"}
-    return {**kept, "anyOf": [bounds, text]}
+    return {**kept, "anyOf": [*bounds.get("anyOf", [bounds]), text]}
 
 
 def _sections(kind: inspect.Type, path: str) -> Iterator[tuple[str, inspect.StructType]]:
@@ -82,14 +98,14 @@ def _sections(kind: inspect.Type, path: str) -> Iterator[tuple[str, inspect.Stru
             yield from _sections(field.type, joined(path, field.encode_name))
 
 
-def _section(path: str, kind: inspect.StructType) -> str:
+def _section(path: str, kind: inspect.StructType, *, environment: bool) -> str:
     rows = [_row(field) for field in kind.fields if next(_sections(field.type, ""), None) is None]
     if not rows:
         return ""
     title = f"## `{path}`" if path else "## Top level"
     about = (kind.cls.__doc__ or "").splitlines()[0]
     lines = [title, "", about, "", "| key | value | default | meaning |", "|---|---|---|---|", *rows]
-    if path and "NAME" not in path and "[]" not in path:
+    if environment and path and "NAME" not in path and "[]" not in path:
         lines += ["", f"Environment: `{PREFIX}{path.upper().replace('.', '__')}__KEY`."]
     return "\n".join(lines) + "\n"
 

@@ -97,6 +97,7 @@ class AkamaiEdgeAuth:
         address=True,
         prefix=True,
         key_ids=False,
+        binds=frozenset({"not_before"}),
         forms=("hex_secret", "secret"),
         least_secret=16,
         cookies=frozenset(_NAMES),

@@ -102,6 +102,7 @@ class AzureBlobSAS:
         address=True,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"not_before"}),
         forms=("base64_secret", "secret"),
     )
 

@@ -69,6 +69,7 @@ class CloudflareImages:
         address=False,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"preset"}),
         forms=("text_secret", "secret"),
         least_secret=16,
     )

@@ -68,6 +68,7 @@ class CloudflareTimedHMAC:
         address=False,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"issued"}),
         forms=("text_secret", "secret"),
         least_secret=16,
     )

@@ -93,6 +93,7 @@ class CloudFront:
         address=True,
         prefix=True,
         key_ids=True,
+        binds=frozenset({"not_before"}),
         waivers=frozenset({"empty-segment"}),
     )
 
@@ -145,6 +146,7 @@ class CloudFrontCookie:
         address=True,
         prefix=True,
         key_ids=True,
+        binds=frozenset({"not_before"}),
         waivers=frozenset({"empty-segment"}),
         cookies=frozenset(f"CloudFront-{name}" for name in _NAMES),
     )

@@ -86,9 +86,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     salted         whether a key has a salt beside its secret
     private_once   whether the vendor shows a new private key once and keeps the public half alone
     waivers        rules of core/target.py that the vendor's URLs cannot keep
-    facts          names of further facts that its URLs can bind, as `Claims` names them
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
+    binds          further facts that it can sign, named as policies name them: not_before, issued, preset, once …
     """
 
     title: str
@@ -108,9 +108,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     salted: bool = False
     private_once: bool = False
     waivers: frozenset[str] = frozenset()
-    facts: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
 
 
 class Presented(Struct, frozen=True, kw_only=True):

@@ -216,6 +216,7 @@ class MediaCDNToken:
         address=True,
         prefix=True,
         key_ids=False,
+        binds=frozenset({"not_before"}),
         forms=("secret", "base64_secret"),
     )
 

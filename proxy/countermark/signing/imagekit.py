@@ -61,6 +61,7 @@ class ImageKit:
         address=False,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"preset"}),
         forms=("text_secret", "secret"),
         least_secret=16,
         waivers=frozenset({"empty-segment", "encoded-slash"}),

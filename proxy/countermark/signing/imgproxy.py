@@ -76,6 +76,7 @@ class Imgproxy:
         address=False,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"preset"}),
         forms=("hex_secret", "secret"),
         least_secret=16,
         salted=True,

@@ -97,8 +97,20 @@ class Native:
         address=True,
         prefix=False,
         key_ids=True,
-        facts=frozenset(
-            {"client_id", "context", "countries", "issued", "jti", "once", "session", "transform_hash", "user"}
+        binds=frozenset(
+            {
+                "user",
+                "client",
+                "session",
+                "jti",
+                "context",
+                "preset",
+                "transform_hash",
+                "geo",
+                "once",
+                "not_before",
+                "issued",
+            }
         ),
     )
 

@@ -242,6 +242,7 @@ class NginxSecureLinkHMAC:
         address=True,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"issued"}),
         forms=("text_secret", "secret"),
         least_secret=12,
     )

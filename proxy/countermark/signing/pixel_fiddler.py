@@ -146,6 +146,7 @@ class PixelFiddler:
         address=False,
         prefix=False,
         key_ids=False,
+        binds=frozenset({"issued"}),
         forms=("text_secret",),
         private_once=True,
     )

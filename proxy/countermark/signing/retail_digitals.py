@@ -132,6 +132,7 @@ class RetailDigitals:
         address=True,
         prefix=False,
         key_ids=True,
+        binds=frozenset({"client", "geo", "issued", "not_before", "once"}),
         forms=("secret", "text_secret"),
     )
 

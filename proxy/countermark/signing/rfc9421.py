@@ -80,6 +80,7 @@ class MessageSignature:
         address=False,
         prefix=False,
         key_ids=True,
+        binds=frozenset({"issued"}),
         forms=("secret", "base64_secret"),
         headers=frozenset({"signature", "signature-input"}),
     )

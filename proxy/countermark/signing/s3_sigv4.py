@@ -92,6 +92,7 @@ class S3SigV4:
         address=False,
         prefix=False,
         key_ids=True,
+        binds=frozenset({"issued"}),
         forms=("text_secret", "secret"),
     )
 

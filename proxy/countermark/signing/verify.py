@@ -33,7 +33,7 @@ from countermark.core.errors import (
 )
 from countermark.core.grant import Claims
 from countermark.core.request import Address, EdgeRequest
-from countermark.keys.keyring import Key, Keyring
+from countermark.keys.keyring import Key, KeySource
 from countermark.signing.cookies import cookie_names
 from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.table import DIALECTS
@@ -53,7 +53,7 @@ class Proof(Struct, frozen=True, kw_only=True):
     key: Key
 
 
-def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: float) -> Claims:
+def authenticate(request: EdgeRequest, realm: Realm, keyring: KeySource, now: float) -> Claims:
     """What the request's credentials say, once they are known to be authentic and valid at `now` (unix seconds).
 
     Raises what `prove` and `admit` raise.
@@ -61,7 +61,7 @@ def authenticate(request: EdgeRequest, realm: Realm, keyring: Keyring, now: floa
     return admit(prove(request, realm, keyring), request.client, now, country=request.country)
 
 
-def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
+def prove(request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof:
     """Steps 2 to 5: whose signature this is.
 
     The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
@@ -87,7 +87,7 @@ def prove(request: EdgeRequest, realm: Realm, keyring: Keyring) -> Proof:
     raise _nothing_presented(realm)
 
 
-def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> Key:
+def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: KeySource) -> Key:
     """Step 5: the key whose signature this is, in whatever state, or SignatureInvalid."""
     candidates = _candidates(presented, dialect, realm, keyring)
     found = None
@@ -101,7 +101,7 @@ def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyrin
     return found
 
 
-def _candidates(presented: Presented, dialect: Dialect, realm: Realm, keyring: Keyring) -> tuple[Key, ...]:
+def _candidates(presented: Presented, dialect: Dialect, realm: Realm, keyring: KeySource) -> tuple[Key, ...]:
     if not dialect.capabilities.key_ids:
         return keyring.candidates(dialect.name, realm.site)
     named = keyring.find(dialect.name, realm.site, presented.key_id)

@@ -56,7 +56,7 @@ class Door(Protocol):
         """Raises CountermarkError."""
         ...
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Whether another proxy may answer the request. Raises CountermarkError."""
         ...
 
@@ -163,7 +163,7 @@ class Edge:
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
         # Before OPTIONS, whose 204 would be a yes to whoever asks.
         if self._forwarded.asks(message.path):
-            return self._forwarded.approval(self._door.verify(self._request(connection, message, event), event))
+            return self._forwarded.approval(await self._door.verify(self._request(connection, message, event), event))
         if message.method == "OPTIONS":
             event.method, event.client = message.method, connection.peer
             return _OPTIONS

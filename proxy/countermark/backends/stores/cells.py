@@ -36,7 +36,7 @@ _BUCKET = struct.Struct("@" + "Qd" * _WAYS)
 _CELL = struct.Struct("@Qd")
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
-_MOST_STRIKES = 100
+_MOST_STRIKES = 1000
 
 log = structlog.get_logger("countermark.cells")
 
@@ -74,6 +74,12 @@ class Cells:
         until = min(max(until, now), now + _MOST_STRIKES * window) + window
         self._put(cell, tag, until)
         return ceil((until - now) / window - 1e-6)
+
+    def strikes(self, key: str, window: float) -> int:
+        """How many strikes there are against `key`."""
+        now = self._wall_clock()
+        _, _, until = self._find(f"strike\n{key}")
+        return max(0, ceil((until - now) / window - 1e-6))
 
     def pardon(self, key: str) -> None:
         """Forget all strikes against `key`."""

@@ -1,0 +1,46 @@
+"""Holder: whoever presents authentic credentials, with all that is known of him before anything is allowed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countermark.core.grant import Claims
+from countermark.delivery.sites import Site
+from countermark.identity.client import Client
+from countermark.identity.revocation import Handle
+from countermark.identity.session import Session
+from countermark.policy.template import Template
+from countermark.signing.verify import Proof
+
+
+class Clearance:
+    """At which version of the revocations a holder was last found clear; it stays true while the version stands."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = -1
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """A function of the request's text, the configuration and the session; it may be kept as long as these stand.
+
+    proof      signature and key; its claims are complete, the session's facts among them
+    template   the policy that the session was made for, else the site's; None where the site has none
+    client     the registered client that the claims name, None where they name none
+    handles    every name under which it could have been revoked
+    issued     unix seconds, the earliest that it may have been issued
+    """
+
+    site: Site
+    proof: Proof
+    session: Session | None
+    template: Template | None
+    client: Client | None
+    handles: tuple[Handle, ...]
+    issued: float
+    clearance: Clearance
+
+    @property
+    def claims(self) -> Claims:
+        return self.proof.claims

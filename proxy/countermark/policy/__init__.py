@@ -1,0 +1,1 @@
+"""Policies: templates of who may have what, from where, how often and until when; loaded, linted, tried, compared."""
