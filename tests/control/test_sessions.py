@@ -224,6 +224,15 @@ async def test_a_session_needs_a_site_a_template_and_a_sealing_key_that_exist() 
     assert keyless.store.sessions.kept == {}
 
 
+async def test_a_session_is_for_a_registered_client() -> None:
+    """Where clients are registered, a name that is none of theirs would sign URLs that open nothing."""
+    world = World(clients=frozenset({"acme"}))
+    await world.plane.sessions.login(ALICE, OPERATOR)
+    await world.plane.sessions.login(replace(ALICE, client_id=""), OPERATOR)
+    with pytest.raises(OrderInvalid, match="No client is registered as 'ghost'"):
+        await world.plane.sessions.login(replace(ALICE, client_id="ghost"), OPERATOR)
+
+
 async def test_a_token_of_one_site_neither_opens_nor_finds_sessions_of_another() -> None:
     """It gets the same answer for a foreign session as for one that does not exist."""
     world = World()

@@ -1,4 +1,4 @@
-"""A real supervisor whose workers have the small door."""
+"""A real supervisor; its workers have the small door unless the test names others."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def prepare() -> None:
 if __name__ == "__main__":
     prepare()
     config = Path(sys.argv[1])
-    command = (sys.executable, "-m", "tests.system.small_worker")
+    command = (sys.executable, "-m", os.environ["TEST_WORKER"])
     sys.exit(supervisor.serve(lambda: read_configuration(config), build_control=build_control, command=command))

@@ -48,7 +48,9 @@ class SmallSupervisor:
     def __init__(self, control: ControlPlane, tokens: Sequence[AdminToken]) -> None:
         self.control = control
         settings = Settings(admin=AdminSettings(tokens="tokens.yaml"))
-        self.configuration = Configuration(settings=settings, keys=(), watermarks={}, admin_tokens=tuple(tokens))
+        self.configuration = Configuration(
+            settings=settings, keys=(), policies={}, clients="", watermarks={}, admin_tokens=tuple(tokens)
+        )
         self.faults: tuple[str, ...] = ()
         self.reloads: list[str] = []
 
