@@ -168,7 +168,7 @@ async def test_a_url_is_revoked_read_and_lifted(port: Port) -> None:
 
 async def test_an_export_is_lines_and_comes_back_by_an_import(port: Port) -> None:
     """Of more than a page; and what fails at once is a problem, not an empty file."""
-    entries = [Revocation(kind="user", value=f"user-{number}", created=NOW) for number in range(12_000)]
+    entries = [Revocation(kind="user", value=f"user-{number}", created=NOW, author="x") for number in range(12_000)]
     lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
     imported = await port.ask("POST", "/v1/revocations/import", by="operator", raw=lines)
     assert imported.json == {"revocations": 12_000}

@@ -65,7 +65,7 @@ class Gateway:
             yield response
         except (OSError, HTTPException) as error:
             raise click.ClickException(
-                f"No gateway answers at {self._url}: {error or type(error).__name__}. Is it running, and is this its "
+                f"No gateway answers at {self._url}: {str(error) or type(error).__name__}. Is it running, and is this its "
                 "admin address (server.admin, or --admin)?"
             ) from None
         finally:
