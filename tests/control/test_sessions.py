@@ -94,6 +94,7 @@ async def test_a_notice_tells_of_each_change_and_never_the_seed() -> None:
         "session.ended",
     ]
     assert {notice.actor for notice in world.ear.notices} == {"oncall"}
+    assert {notice.severity for notice in world.ear.notices} == {"info"}
     told = repr(world.ear.notices)
     assert opened.seed not in told
     assert refreshed.seed not in told

@@ -138,5 +138,6 @@ def _line(entry: dict[str, Any]) -> str:
         words.append(f"issued before {spelled(entry['issued_before'])}")
     if "expires" in entry:
         words.append(f"until {spelled(entry['expires'])}")
-    words += [word for word in (f"by {entry.get('author', '')}", entry.get("reason", "")) if word.strip("by ")]
-    return "  ".join(words)
+    if "author" in entry:
+        words.append(f"by {entry['author']}")
+    return "  ".join((*words, entry.get("reason", ""))).rstrip()

@@ -13,6 +13,7 @@ from countermark.control.fronts import Fronts
 from countermark.control.purging import purges, purges_of
 from countermark.control.records import Records
 from countermark.core.errors import CountermarkError, OrderInvalid, OrderTooLarge
+from countermark.core.events import Severity
 from countermark.core.target import parse_target
 from countermark.identity.exchange import LONGEST_LINE, fault_of, line_of, read_line
 from countermark.identity.revocation import Kind, Revocation
@@ -121,15 +122,25 @@ class Revocations:
         self._require(actor, revocation)
         return await self.enter(revocation, actor)
 
-    async def enter(self, revocation: Revocation, actor: Actor, *, evidence: Evidence | None = None) -> RevocationAdded:
-        """Put one on the list and tell it. Raises StoreUnavailable; when only the follow-up failed, it is in force."""
+    async def enter(
+        self,
+        revocation: Revocation,
+        actor: Actor,
+        *,
+        evidence: Evidence | None = None,
+        severity: Severity | None = None,
+    ) -> RevocationAdded:
+        """Put one on the list and tell it, with the entry's own severity where no other is given.
+
+        Raises StoreUnavailable; when only the follow-up failed, the entry is in force.
+        """
         await self._log.append((revocation,))
         subject = f"{revocation.kind}:{revocation.value}"
         notice = self._records.note(
             "revocation.lifted" if revocation.lifted else "revocation.added",
             actor=actor.name,
             subject=subject[:200],
-            severity=_severity(revocation),
+            severity=severity or revocation.severity,
             detail=revocation.reason,
             facts=_facts(revocation),
         )
@@ -181,7 +192,7 @@ class Revocations:
 
     async def _take(self, batch: Sequence[Revocation], actor: Actor) -> None:
         await self._log.append(batch)
-        severe = [revocation for revocation in batch if _severity(revocation) == "critical"]
+        severe = [revocation for revocation in batch if revocation.severity == "critical"]
         notice = self._records.note(
             "revocation.imported",
             actor=actor.name,
@@ -251,10 +262,6 @@ class Revocations:
             actor.require(revocation.value.partition(":")[0])
         else:
             actor.require_all()
-
-
-def _severity(revocation: Revocation) -> Literal["info", "warning", "critical"]:
-    return "info" if revocation.lifted else revocation.severity
 
 
 def _facts(revocation: Revocation) -> dict[str, str]:

@@ -271,7 +271,8 @@ class SessionDesk:
             reason=reason,
             author=actor.name,
         )
-        await self._revocations.enter(revocation, actor)
+        # Leaving is no alarm: whoever watches warnings would see one for every user who goes home.
+        await self._revocations.enter(revocation, actor, severity="info")
 
     def _sealed(self, seed: bytes, id: str, generation: int, now: float) -> bytes:
         nonce = self._records.random(NONCE_BYTES)

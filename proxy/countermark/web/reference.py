@@ -42,8 +42,10 @@ _RULES = """\
 A token with `sites` acts for these sites alone: it revokes paths and signed URLs of theirs, and opens, sees and ends their
 sessions. What reaches beyond one site (a user, a key, the whole list, a reload) takes a token without.
 
-Every change is a notice with the token's name, in the log and wherever notices go. So is every refused request, up to ten at
-once and one in six seconds for each address; what fails more often gets 429.
+Every change is a notice with the token's name, in the log and wherever notices go: `revocation.added`, `revocation.lifted`,
+`revocation.imported`, `session.started`, `session.refreshed`, `session.ended`, `configuration.reloaded` and
+`configuration.refused`. So is every refused request (`admin.refused`), up to ten at once and one in six seconds for each
+address; what fails more often gets 429.
 
 Bodies are JSON of 1 MiB at most, in which unknown keys are refused; an import is NDJSON, one entry a line. Times are unix
 seconds. Every refusal is `application/problem+json`:
