@@ -15,7 +15,6 @@ from countermark.identity.clientfile import load_clients
 from countermark.keys.keyfile import load as load_keys
 from countermark.keys.keyring import Key, Keyring
 from countermark.policy.load import MAX_LIST_BYTES, load_templates
-from countermark.policy.template import Template
 from countermark.settings.anchor import anchored
 from countermark.settings.convert import suggestion
 from countermark.settings.document import MAX_BYTES, decode

@@ -14,6 +14,7 @@ import pytest
 from countermark.settings.reference import markdown, schema
 from countermark.signing.reference import markdown as dialects
 from countermark.signing.table import DIALECTS
+from countermark.web.reference import markdown as admin_api
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "proxy" / "countermark"
@@ -70,6 +71,7 @@ def test_the_generated_pages_are_fresh() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == markdown()
     assert (ROOT / "docs" / "configuration.schema.json").read_text() == schema()
     assert (ROOT / "docs" / "dialects.md").read_text() == dialects()
+    assert (ROOT / "docs" / "admin-api.md").read_text() == admin_api()
 
 
 def test_every_dialect_has_a_page() -> None:

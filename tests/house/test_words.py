@@ -23,6 +23,7 @@ PAGES = [
     "docs/forward-auth.md",
     "docs/edges.md",
     "docs/policies.md",
+    "docs/sessions.md",
 ]
 FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DEV = set(re.findall(r'"(\w+)": \w+', (ROOT / "dev").read_text().split("COMMANDS = {")[1].split("}")[0]))
