@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
@@ -18,14 +18,53 @@ from countermark.identity.revocation import Revocation
 from countermark.identity.session import Session
 from countermark.ports import Page, Store, Task, Ticket
 from countermark.traffic.gcra import Limit
+from tests.backends import redis_servers
 from tests.backends.waiting import eventually
 
 Open = Callable[[], Awaitable[Store]]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Server]:
+    redis_servers.needs_redis()
+    with redis_servers.single(tmp_path_factory.mktemp("single")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Group]:
+    redis_servers.needs_redis()
+    with redis_servers.group(tmp_path_factory.mktemp("group")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Cluster]:
+    redis_servers.needs_redis()
+    with redis_servers.cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture(params=["sqlite", "single", "sentinel", "cluster"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path}/store.db"
+    """The URL of an empty store."""
+    match request.param:
+        case "sqlite":
+            return f"sqlite:{tmp_path}/store.db"
+        case "single":
+            server: redis_servers.Server = request.getfixturevalue("single")
+            server.client.flushall()
+            return server.url
+        case "sentinel":
+            servers: redis_servers.Group = request.getfixturevalue("group")
+            servers.master.client.flushall()
+            redis_servers.until(lambda: servers.master.client.wait(1, 100) == 1, "a replica that follows")
+            return f"{servers.url}?wait=1"
+        case _:
+            nodes: redis_servers.Cluster = request.getfixturevalue("cluster")
+            for node in nodes.nodes:
+                node.client.flushall()
+            return nodes.url
 
 
 @pytest.fixture

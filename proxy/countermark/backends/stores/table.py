@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
+from countermark.backends.stores.redis.store import RedisStore
 from countermark.backends.stores.sqlite.store import SqliteStore
 from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.settings.store_url import SQLITE, read_redis_url
 
 
-async def open_store(url: str, *, wall_clock: Callable[[], float] = time.time) -> SqliteStore:
-    """The store of that URL, for the loop that opens it. Raises ConfigurationInvalid, which never tells the URL."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "sqlite" and rest:
-        return SqliteStore(Path(rest), wall_clock=wall_clock)
-    raise ConfigurationInvalid([Fault(path="store", message="should be sqlite:FILE")])
+async def open_store(url: str, *, wall_clock: Callable[[], float] = time.time) -> SqliteStore | RedisStore:
+    """The store of that URL, for the loop that opens it. Raises ConfigurationInvalid, which never tells the URL.
+
+    A Redis that is away is no fault of the configuration: the store says so in `trouble` and goes on trying.
+    """
+    if url.startswith(SQLITE) and url != SQLITE:
+        return SqliteStore(Path(url.removeprefix(SQLITE)), wall_clock=wall_clock)
+    try:
+        address = read_redis_url(url)
+    except ValueError as error:
+        raise ConfigurationInvalid([Fault(path="store", message=str(error))]) from None
+    store = RedisStore(address, _cells(url), wall_clock=wall_clock)
+    await store.start()
+    return store
+
+
+def _cells(url: str) -> Path:
+    """In memory where there is such a place; one file for each Redis and each user of this machine."""
+    folder = Path("/dev/shm")  # noqa: S108 - the cells look who owns the file, and follow no link
+    named = sha256(f"{os.geteuid()}\n{url}".encode()).hexdigest()[:24]
+    return (folder if folder.is_dir() else Path(tempfile.gettempdir())) / f"countermark-{named}.rates"
