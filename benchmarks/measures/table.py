@@ -13,7 +13,9 @@ from benchmarks.measures import (
     peers,
     render,
     restart,
+    single_use,
     slow,
+    store_faults,
     stream,
     verify,
     wall,
@@ -34,4 +36,6 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "slow": slow.measure,
     "restart": restart.measure,
     "overload": overload.measure,
+    "single_use": single_use.measure,
+    "store_faults": store_faults.measure,
 }

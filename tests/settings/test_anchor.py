@@ -28,3 +28,9 @@ watermarks: { w: { image: w.png } }
 def test_a_cache_that_is_off_stays_off() -> None:
     """An empty path is no path."""
     assert anchored(load(""), "/etc").cache.disk == ""
+
+
+def test_a_store_on_a_server_is_no_path() -> None:
+    """Only the file of sqlite: is joined."""
+    assert anchored(load("store: sqlite:s.db"), "/etc").store == "sqlite:/etc/s.db"
+    assert anchored(load("store: redis://h/0"), "/etc").store == "redis://h/0"

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from countermark.settings.model import OriginSettings, Settings
+from countermark.settings.store_url import SQLITE
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
@@ -16,13 +17,19 @@ def anchored(settings: Settings, folder: str) -> Settings:
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
-        store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
+        store=_store(settings.store, folder),
         cache=replace(cache, disk=posixpath.join(folder, cache.disk)) if cache.disk else cache,
         origins={name: _origin(origin, folder) for name, origin in settings.origins.items()},
         watermarks={
             name: replace(mark, image=posixpath.join(folder, mark.image)) for name, mark in settings.watermarks.items()
         },
     )
+
+
+def _store(url: str, folder: str) -> str:
+    if not url.startswith(SQLITE):
+        return url
+    return f"{SQLITE}{posixpath.join(folder, url.removeprefix(SQLITE))}"
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from countermark.settings.convert import suggestion
 from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import Option
+from countermark.settings.store_url import store_fault
 
 Found = tuple[str, str]
 Dialects = Mapping[str, tuple[Option, ...]]
@@ -26,6 +27,8 @@ _SCHEMES = ("file", "http", "https", "s3")
 def crosscheck(settings: Settings, dialects: Dialects | None) -> Iterator[Found]:
     """Each fault as its path and sentence. `dialects` are those that sites may accept; None leaves them unchecked."""
     yield from _server(settings)
+    if fault := store_fault(settings.store):
+        yield "store", fault
     yield from _names(settings)
     yield from _render(settings)
     for name, origin in settings.origins.items():

@@ -227,7 +227,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Annotated[ServerSettings, Meta(description="Listening.")] = ServerSettings()
     keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
     store: Annotated[
-        str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
+        Secret,
+        Meta(
+            description="What workers and machines remember together (docs/stores.md): sqlite:FILE, redis://HOST:PORT/0, "
+            "redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT,HOST:PORT; rediss: over TLS."
+        ),
     ] = "sqlite:./state/countermark.db"
     cache: Annotated[CacheSettings, Meta(description="Finished pictures.")] = CacheSettings()
     render: Annotated[RenderSettings, Meta(description="The render wall.")] = field(default_factory=RenderSettings)

@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from msgspec import Struct
 
 SQLITE = "sqlite:"
-PATTERN = r"^(sqlite:.|rediss?(\+sentinel|\+cluster)?://.)"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _PORTS = {"single": 6379, "sentinel": 26379, "cluster": 6379}
@@ -32,6 +31,17 @@ class RedisUrl(Struct, frozen=True, kw_only=True):
     password: str = ""
     tls: bool = False
     wait: int = 0
+
+
+def store_fault(url: str) -> str:
+    """What is wrong with a store's URL, "" where nothing is. The sentence holds nothing of the URL."""
+    if url.startswith(SQLITE):
+        return "" if url != SQLITE else "should name a file: sqlite:./state/countermark.db"
+    try:
+        read_redis_url(url)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def read_redis_url(url: str) -> RedisUrl:

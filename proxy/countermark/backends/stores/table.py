@@ -12,7 +12,7 @@ from pathlib import Path
 from countermark.backends.stores.redis.store import RedisStore
 from countermark.backends.stores.sqlite.store import SqliteStore
 from countermark.core.errors import ConfigurationInvalid, Fault
-from countermark.settings.store_url import SQLITE, read_redis_url
+from countermark.settings.store_url import SQLITE, read_redis_url, store_fault
 
 
 async def open_store(url: str, *, wall_clock: Callable[[], float] = time.time) -> SqliteStore | RedisStore:
@@ -20,13 +20,11 @@ async def open_store(url: str, *, wall_clock: Callable[[], float] = time.time) -
 
     A Redis that is away is no fault of the configuration: the store says so in `trouble` and goes on trying.
     """
-    if url.startswith(SQLITE) and url != SQLITE:
+    if fault := store_fault(url):
+        raise ConfigurationInvalid([Fault(path="store", message=fault)])
+    if url.startswith(SQLITE):
         return SqliteStore(Path(url.removeprefix(SQLITE)), wall_clock=wall_clock)
-    try:
-        address = read_redis_url(url)
-    except ValueError as error:
-        raise ConfigurationInvalid([Fault(path="store", message=str(error))]) from None
-    store = RedisStore(address, _cells(url), wall_clock=wall_clock)
+    store = RedisStore(read_redis_url(url), _cells(url), wall_clock=wall_clock)
     await store.start()
     return store
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as AnswerTimeout
 
 from countermark.backends.stores.redis.client import TROUBLES, connect
 from countermark.backends.stores.redis.locate import Locate
-from countermark.backends.stores.redis.scripts import SCRIPTS, Script
+from countermark.backends.stores.redis.scripts import RELEASE, SCRIPTS, Script
 from countermark.core.errors import StoreUnavailable
 from countermark.settings.store_url import RedisUrl
 
@@ -23,6 +24,7 @@ _FLIGHTS = 4
 _FLIGHT_SECONDS = 0.09
 _WAIT_MILLISECONDS = 30
 _MEND_SECONDS = 0.1
+_LATE = (AnswerTimeout, TimeoutError)
 
 log = structlog.get_logger("countermark.redis")
 
@@ -116,9 +118,13 @@ class Link:
             else:
                 self._land(batch, await _sent(client, batch, wait), wait)
         except TROUBLES as error:
-            if self._client is client:
+            if wait and isinstance(error, _LATE):
+                # Perhaps only the replicas are late (a server looks ten times a second whose WAIT is over).
+                self._lagging = "replicas do not acknowledge in time"
+                self._spawn(self._look())
+            elif self._client is client:
                 self.fail(error)
-            self._refuse(batch, self.broken)
+            self._refuse(batch, self.trouble)
         finally:
             self._refuse(batch, "abandoned")
             lane.flights -= 1
@@ -144,6 +150,11 @@ class Link:
         for _, future in batch:
             if not future.done():
                 future.set_exception(unavailable(reason))
+
+    async def _look(self) -> None:
+        """Whether the server itself answers; the link breaks where it does not."""
+        with suppress(StoreUnavailable):
+            await self.run(RELEASE, [self._probe_key], ["nobody's"])
 
     async def _mend(self) -> None:
         while True:

@@ -21,7 +21,7 @@ _BLOCK_SECONDS = 0.4
 _LATE_SECONDS = 0.3  # a server looks ten times a second whose time is over
 _SIGN_OF_LIFE_SECONDS = 0.3
 _APPENDED_TOGETHER = 500
-_READ_TOGETHER = 2000
+_READ_TOGETHER = 500
 
 _decode = msgspec.json.Decoder(Revocation).decode
 _encode = msgspec.json.Encoder().encode
