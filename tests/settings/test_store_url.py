@@ -75,3 +75,11 @@ def test_a_url_with_a_password_may_come_from_a_file() -> None:
     """As other secrets do."""
     assert secret_files({"COUNTERMARK_STORE_FILE": "/run/secrets/store"}) == {"COUNTERMARK_STORE": "/run/secrets/store"}
     assert load("", environ={"COUNTERMARK_STORE": "redis://:p@h"}).store == "redis://:p@h"
+
+
+def test_a_password_is_in_no_text_form() -> None:
+    """What is printed by a traceback or a debug line has none of it."""
+    url = "redis://anna:hunter2@h"
+    assert "hunter2" not in repr(load(f"store: {url}"))
+    assert "hunter2" not in repr(read_redis_url(url))
+    assert "hunter2" not in str(list(read_redis_url(url).__rich_repr__()))

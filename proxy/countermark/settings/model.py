@@ -246,3 +246,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=dict
     )
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()
+
+    def __repr__(self) -> str:
+        # The store's URL may hold a password, which must not reach a log by way of a traceback.
+        return f"Settings(server={self.server!r}, origins={self.origins!r}, sites={self.sites!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("server", self.server), ("origins", self.origins), ("sites", self.sites)]

@@ -32,6 +32,12 @@ class RedisUrl(Struct, frozen=True, kw_only=True):
     tls: bool = False
     wait: int = 0
 
+    def __repr__(self) -> str:
+        return f"RedisUrl(kind={self.kind!r}, hosts={self.hosts!r})"  # no password may reach a log by a traceback
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("kind", self.kind), ("hosts", self.hosts)]
+
 
 def store_fault(url: str) -> str:
     """What is wrong with a store's URL, "" where nothing is. The sentence holds nothing of the URL."""
