@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
+from multiprocessing import Queue
 from pathlib import Path
 from secrets import token_hex
 
@@ -180,6 +182,33 @@ async def test_what_nobody_can_present_any_more_is_forgotten(store: Store) -> No
     assert await entered(store, ticket("recent", expires=now - 60))
     assert not await entered(store, ticket("recent", expires=now - 60))
     await store.close()
+
+
+async def _all_tried(url: str, tickets: list[Ticket]) -> list[str]:
+    store = await open_store(url)
+    tries = [entered(store, replace(each, attempt=token_hex(8))) for each in tickets]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    await store.close()
+    return [each.id for each, outcome in zip(tickets, outcomes, strict=True) if outcome is True]
+
+
+def _try_all(url: str, tickets: list[Ticket], granted: Queue[list[str]]) -> None:
+    granted.put(asyncio.run(_all_tried(url, tickets)))
+
+
+async def test_processes_that_come_at_once_share_no_ticket(url: str) -> None:
+    """Three processes and three hundred tickets: none opens twice, and the store's file is made by one of them."""
+    context = multiprocessing.get_context("spawn")
+    granted = context.Queue()
+    tickets = [ticket() for _ in range(300)]
+    children = [context.Process(target=_try_all, args=(url, tickets, granted)) for _ in range(3)]
+    for child in children:
+        child.start()
+    ids = [id for _ in children for id in await asyncio.to_thread(granted.get, timeout=40)]
+    for child in children:
+        child.join()
+    assert len(ids) == len(set(ids))
+    assert ids
 
 
 # The turnstile: rates

@@ -75,7 +75,8 @@ return 'ok'
 APPEND = Script("""
 -- KEYS: the stream, the list's id; ARGV: an id for a list that has none, then the entries; answers id and last place
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
-local last = '0-0'
+local tail = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local last = tail and tail[1] or '0-0'
 for i = 2, #ARGV do last = redis.call('XADD', KEYS[1], '*', 'r', ARGV[i]) end
 return {redis.call('GET', KEYS[2]), last}
 """)
