@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.figures import Figure, Goal
 from benchmarks.redis_server import RedisServer, installed
@@ -61,9 +62,18 @@ async def _tried(order: Order, seed: int) -> Tally:
     tally = Tally()
     dice = random.Random(seed)
     await asyncio.sleep(max(0.0, order.start - time.time()))
+    async with asyncio.timeout(10):
+        await _well(store)
     await asyncio.gather(*(_try(store, order, tally, dice) for _ in range(IN_FLIGHT)))
     await store.close()
     return tally
+
+
+async def _well(store: Store) -> None:
+    while True:
+        if not store.trouble:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def _try(store: Store, order: Order, tally: Tally, dice: random.Random) -> None:
@@ -82,6 +92,7 @@ async def _try(store: Store, order: Order, tally: Tally, dice: random.Random) ->
             tally.used += 1
         except StoreUnavailable:
             tally.refused += 1
+            await asyncio.sleep(0.01)
         else:
             tally.granted[number] += 1
 
@@ -95,7 +106,7 @@ def _run(url: str, tries: int, waves: int, trouble: Callable[[], None]) -> Tally
     asyncio.run(_primed(url))
     context = multiprocessing.get_context("spawn")
     tallies: multiprocessing.Queue[Tally] = context.Queue()
-    order = Order(url=url, start=time.time() + 1.5, tries=tries // PROCESSES, waves=waves)
+    order = Order(url=url, start=time.time() + 3.0, tries=tries // PROCESSES, waves=waves)
     children = [context.Process(target=_process, args=(order, seed, tallies)) for seed in range(PROCESSES)]
     for child in children:
         child.start()
@@ -132,14 +143,15 @@ def _killed(server: RedisServer) -> None:
     server.start()
 
 
-def _failed_over(primary: RedisServer, replica: RedisServer) -> None:
-    """The replica is cut off for 0.3 s, then the primary dies and the replica takes over its port."""
+def _failed_over(primary: RedisServer, replica: RedisServer, successor: RedisServer) -> None:
+    """The replica is cut off for 0.3 s, then the primary dies, the replica takes over its port and gets one itself."""
     time.sleep(1.0)
     replica.client.replicaof("127.0.0.1", "1")
     time.sleep(0.3)
     primary.kill()
     replica.client.replicaof("NO", "ONE")
     replica.client.config_set("port", str(primary.port))
+    successor.start()
 
 
 def measure(setting: Setting) -> Result:
@@ -147,7 +159,8 @@ def measure(setting: Setting) -> Result:
     tries, waves = (20_000, 30) if setting.quick else (100_000, 100)
     figures: list[Figure] = []
     notes = [
-        f"{tries} tries at {TICKETS} tickets in {waves * WAVE_SECONDS:.0f} s by {PROCESSES} processes, {IN_FLIGHT} each in flight",
+        f"{tries} tries at {TICKETS} tickets in {waves * WAVE_SECONDS:.0f} s by {PROCESSES} processes with {IN_FLIGHT} "
+        "in flight each",
         "refused: the store could not say whether the ticket was used, or did not know as far back",
     ]
     place = setting.place("single_use")
@@ -176,13 +189,15 @@ def measure(setting: Setting) -> Result:
     with RedisServer(place / "plain") as server:
         case("Redis", f"redis://127.0.0.1:{server.port}", _nothing)
     with RedisServer(place / "killed") as server:
-        case("Redis killed, restarted empty", f"redis://127.0.0.1:{server.port}", lambda: _killed(server))
+        case("Redis killed, restarted empty", f"redis://127.0.0.1:{server.port}", partial(_killed, server))
     for query, name in (("", "epoch guard"), ("?wait=1", "WAIT 1 too")):
         with ExitStack() as stack:
             primary = stack.enter_context(RedisServer(place / f"primary{len(query)}"))
             replica = stack.enter_context(RedisServer(place / f"replica{len(query)}", replica_of=primary.port))
+            next_ = RedisServer(place / f"successor{len(query)}", replica_of=primary.port)
+            stack.callback(next_.kill)
             url = f"redis://127.0.0.1:{primary.port}{query}"
-            case(f"Redis failed over, {name}", url, lambda p=primary, r=replica: _failed_over(p, r))  # type: ignore[misc]
+            case(f"Redis failed over, {name}", url, partial(_failed_over, primary, replica, next_))
     return _result(figures, notes, absent=())
 
 
