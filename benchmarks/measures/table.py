@@ -15,7 +15,9 @@ from benchmarks.measures import (
     render,
     restart,
     revocations,
+    single_use,
     slow,
+    store_faults,
     stream,
     verify,
     wall,
@@ -38,4 +40,6 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "slow": slow.measure,
     "restart": restart.measure,
     "overload": overload.measure,
+    "single_use": single_use.measure,
+    "store_faults": store_faults.measure,
 }

@@ -11,6 +11,7 @@ from countermark.core.catalogue import Catalogue
 from countermark.settings.convert import suggestion
 from countermark.settings.model import HopSettings, OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import DialectUse
+from countermark.settings.store_url import store_fault
 
 Found = tuple[str, str]
 Dialects = Mapping[str, DialectUse]
@@ -40,6 +41,8 @@ _SCHEMES = ("file", "http", "https", "s3")
 def crosscheck(settings: Settings, dialects: Dialects | None) -> Iterator[Found]:
     """Each fault as its path and sentence. `dialects` are those that sites may accept; None leaves them unchecked."""
     yield from _server(settings)
+    if fault := store_fault(settings.store):
+        yield "store", fault
     yield from _names(settings)
     yield from _render(settings)
     for name, origin in settings.origins.items():

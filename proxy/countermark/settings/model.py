@@ -412,7 +412,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     geo: Annotated[GeoSettings, Meta(description="Countries of addresses.")] = GeoSettings()
     keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
     store: Annotated[
-        str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
+        Secret,
+        Meta(
+            description="What workers and machines remember together (docs/stores.md): sqlite:FILE, redis://HOST:PORT/0, "
+            "redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT,HOST:PORT; rediss: over TLS."
+        ),
     ] = "sqlite:./state/countermark.db"
     clients: Annotated[
         str, Meta(description="The file of registered clients. Empty: client ids in URLs are names like any other.")
@@ -437,3 +441,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=dict
     )
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()
+
+    def __repr__(self) -> str:
+        # The store's URL may hold a password, which must not reach a log by way of a traceback.
+        return f"Settings(server={self.server!r}, origins={self.origins!r}, sites={self.sites!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("server", self.server), ("origins", self.origins), ("sites", self.sites)]
