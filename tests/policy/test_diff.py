@@ -128,3 +128,13 @@ def test_many_networks_are_compared_by_their_edges() -> None:
     old, new = (template({"all.txt": text}, network={"allow": ["all.txt"]}) for text in (many, f"{many}\n192.0.2.0/24"))
     (change,) = compare(old, new).widened
     assert change.what == ("from 192.0.2.0 on",)
+
+
+def test_one_opened_network_is_not_hidden_by_many_closed_ones() -> None:
+    """However many changes there are of the other kind."""
+    closed = [f"10.{number // 128}.{number % 128 * 2}.0/24" for number in range(1_000)]
+    old = template(network={"allow": [*closed, "203.0.113.0/24"]})
+    new = template(network={"allow": ["192.0.2.0/24", "203.0.113.0/24"]})
+    difference = compare(old, new)
+    assert [change.what for change in difference.widened] == [("from 192.0.2.0 on",)]
+    assert difference.narrowed

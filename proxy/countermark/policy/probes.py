@@ -242,14 +242,15 @@ def _addresses(both: tuple[Template, ...]) -> tuple[list[Address], list[Address]
     """One of each family that both let in, and where they differ: between two edges of all their networks, what holds of
     one address holds of all."""
     common: dict[int, Address] = {}
-    apart: list[Address] = []
+    apart: dict[tuple[bool, ...], list[Address]] = {(False, True): [], (True, False): []}
     for address in [*_ADDRESSES, *_edges(both)]:
-        answers = {template.networks is None or template.networks.open(address) for template in both}
-        if answers == {True}:
+        answers = tuple(template.networks is None or template.networks.open(address) for template in both)
+        if all(answers):
             common.setdefault(address.version, address)
-        elif True in answers:
-            apart.append(address)
-    return list(common.values()), apart[:_MOST_ADDRESSES]
+        elif any(answers):
+            apart[answers].append(address)
+    # Bounded for each direction, so that a thousand closed networks do not hide one that was opened.
+    return list(common.values()), [address for found in apart.values() for address in found[:_MOST_ADDRESSES]]
 
 
 def _edges(both: tuple[Template, ...]) -> Iterator[Address]:
