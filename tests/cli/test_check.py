@@ -58,7 +58,7 @@ def test_faults_of_keys_presets_watermarks_and_folders_are_told_together(folder:
 
 def test_faults_of_admin_tokens_are_told(folder: Path) -> None:
     """Also a site that a token is for and that does not exist: it would silently be for nothing."""
-    add(folder, "admin: { tokens: ./admin-tokens.yaml }\n")
+    add(folder, "admin: { tokens: admin-tokens.yaml }\n")
     assert "admin token new" in check(folder).output
     file = folder / "admin-tokens.yaml"
     file.write_text(f"- {{ name: ci, sha256: '{'0' * 64}', roles: [issuer], sites: [shop, attic] }}\n")

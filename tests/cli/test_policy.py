@@ -129,11 +129,11 @@ def test_check_tells_of_policies(policy: Call, folder: Path) -> None:
     """What the lint calls an error is a fault: here a dialect that cannot sign countries."""
     change(folder, "require: [geo]", "require: [geo, user]")
     (folder / "settings.yaml").write_text(
-        (folder / "settings.yaml").read_text().replace("retail_digitals", "keycdn_image")
+        (folder / "settings.yaml").read_text().replace("retail_digitals", "keycdn_access")
     )
     result = CliRunner().invoke(check_command, ["--config", str(folder / "settings.yaml")])
     assert result.exit_code == 1
-    assert "site shop accepts keycdn_image, whose URLs cannot sign user" in result.output
+    assert "site shop accepts keycdn_access, whose URLs cannot sign user" in result.output
     assert "(P027)" in result.output
 
 
