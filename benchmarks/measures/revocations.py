@@ -48,7 +48,7 @@ def measure(setting: Setting) -> Result:
         f"start: to all of the list known, with {NEWEST} entries behind the file; the file is read whole and its checksum "
         "compared; it is in the page cache",
         "memory: what the copy adds to a process, beside another one that has the same file; private is Private_Dirty of "
-        "smaps_rollup, and the newest entries are in it",
+        "smaps_rollup, and the newest entries are in it; proportional is from before the first look-up",
         "look-up: one handle of 64 characters; set: `value in set` of one million of the same texts, the shortest that "
         "Python could do for one process",
         "request: eight handles that are not revoked; usual: three of them of kinds that the list has, the others are "

@@ -10,6 +10,7 @@ import sys
 from array import array
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
@@ -40,13 +41,19 @@ def built(folder: Path, *records: int, fresh: bool = True) -> Bulk:
     return opened(folder / REVOKED)
 
 
+def new(folder: Path) -> BinaryIO:
+    """As a merge opens it."""
+    descriptor = os.open(folder / REVOKED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return open(descriptor, "wb")
+
+
 def test_a_million_numbers_are_found_and_no_other(tmp_path: Path) -> None:
     """Every single one of them, and none of those right beside them."""
     numbers = sorted(set(array("Q", random.Random(1).randbytes(8_000_000))))
     parts: list[array[int]] = [array("Q") for _ in range(PARTS)]
     for number in numbers:
         parts[number >> 56].extend((number, EVER))
-    with (tmp_path / REVOKED).open("wb") as file:
+    with new(tmp_path) as file:
         write(file, HEAD, parts, about=len(numbers))
     bulk = opened(tmp_path / REVOKED)
     holds, known = bulk.holds, set(numbers)
@@ -122,6 +129,14 @@ def test_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
     """Whatever somebody has put there."""
     (tmp_path / REVOKED).write_bytes(content)
     with pytest.raises(Unreadable):
+        opened(tmp_path / REVOKED)
+
+
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    """They could take back what was revoked."""
+    built(tmp_path, 1, EVER).close()
+    (tmp_path / REVOKED).chmod(0o620)
+    with pytest.raises(Unreadable, match="others"):
         opened(tmp_path / REVOKED)
 
 
@@ -218,7 +233,7 @@ def test_the_fence_follows_the_size(tmp_path: Path) -> None:
     """About twenty rows are left behind it, whether the file is small or large."""
     for rows in (1, 10_000, 300_000):
         parts: list[array[int]] = [array("Q") for _ in range(PARTS)]
-        with (tmp_path / REVOKED).open("wb") as file:
+        with new(tmp_path) as file:
             write(file, HEAD, parts, about=rows)
         bulk = opened(tmp_path / REVOKED)
         assert bulk.head.bits == 8 or 16 <= rows / 2**bulk.head.bits < 32

@@ -22,8 +22,8 @@ from tests.backends.revocation_list import MemoryList, revocation
 T = TypeVar("T")
 
 DAY = 86_400
-KINDS = ("grant", "user", "path")
-VALUES = ("a", "b", "c")
+KINDS = ("grant", "user")
+VALUES = ("a", "b")
 ISSUED = (float("-inf"), 0.0, 10.0, 20.0)
 HANDLES = [Handle(kind, value) for kind in KINDS for value in VALUES]
 PROCESSES = (0, 1)
@@ -34,7 +34,7 @@ entries = st.builds(
     st.sampled_from(VALUES),
     before=st.sampled_from([None, None, 10, 15, 30]),
     expires=st.sampled_from([None, None, DAY, 2 * DAY, 3 * DAY]),
-    lifted=st.sampled_from([False, False, False, True]),
+    lifted=st.sampled_from([False, False, True]),
 )
 
 
@@ -66,7 +66,7 @@ class Replicas(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     def load(self) -> Copy:
-        return self.run(load(self.list, self.path, limit=10**6))
+        return self.run(load(self.list, self.path, limit=lambda: 10**6))
 
     @rule(added=st.lists(entries, min_size=1, max_size=6))
     def append(self, added: list[Revocation]) -> None:
@@ -74,7 +74,7 @@ class Replicas(RuleBasedStateMachine):
 
     @rule(process=st.sampled_from(PROCESSES))
     def read(self, process: int) -> None:
-        assert self.run(catch_up(self.list, self.copies[process], limit=10**6))
+        assert self.run(catch_up(self.list, self.copies[process], limit=lambda: 10**6))
 
     @rule(process=st.sampled_from(PROCESSES), count=st.integers(1, 3))
     def read_part_of_a_page(self, process: int, count: int) -> None:
@@ -82,7 +82,7 @@ class Replicas(RuleBasedStateMachine):
         copy = self.copies[process]
         start = int(copy.cursor or 0)
         copy.add(self.list.entries[start : start + count])
-        assert self.run(catch_up(self.list, copy, limit=10**6))
+        assert self.run(catch_up(self.list, copy, limit=lambda: 10**6))
 
     @rule(process=st.sampled_from(PROCESSES), ahead=st.integers(0, 3))
     def compact(self, process: int, ahead: int) -> None:
@@ -97,7 +97,7 @@ class Replicas(RuleBasedStateMachine):
             for records in copy.newest.records():
                 compaction.spool(records)
             merge(self.path, compaction.order(copy.head, fresh=copy.bulk is None), self.now)
-        assert self.run(catch_up(self.list, copy, limit=10**6))
+        self.remap(process)
 
     @rule(process=st.sampled_from(PROCESSES))
     def remap(self, process: int) -> None:
@@ -126,4 +126,4 @@ class Replicas(RuleBasedStateMachine):
 
 
 TestReplicas = Replicas.TestCase
-TestReplicas.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestReplicas.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)

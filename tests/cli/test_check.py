@@ -81,7 +81,63 @@ def test_a_site_that_no_key_opens_is_a_warning(folder: Path) -> None:
     (folder / "keys.yaml").write_text(f"- {{ id: k1, secret: {'A' * 43}, sites: [other] }}\n")
     result = check(folder)
     assert result.exit_code == 0
-    assert "warning: site shop accepts native, and no key of the keyring opens it" in result.output
+    assert "warning: no_key: site shop accepts native, and no key of the keyring opens it" in result.output
+
+
+def test_what_weakens_is_named(folder: Path) -> None:
+    """Old hashes, short secrets and waivers, each by a name that programs can go by; a revoked key is none."""
+    (folder / "settings.yaml").write_text(
+        SETTINGS.replace(
+            "origin: pictures }",
+            "origin: pictures, accept: [keycdn_image, fastly_token], "
+            "dialects: { keycdn_image: { unsafe_unlimited: true } } }",
+        )
+    )
+    (folder / "keys.yaml").write_text(
+        "- { id: old, dialect: keycdn_image, text_secret: mysecret }\n"
+        f"- {{ id: edge, dialect: fastly_token, base64_secret: {'A' * 44} }}\n"
+        "- { id: gone, dialect: keycdn_image, text_secret: sixteen-letters-or-more, state: revoked }\n"
+    )
+    result = check(folder, "--json")
+    found = json.loads(result.output)
+    assert result.exit_code == 0
+    assert [
+        (caution["name"], caution["message"].split(" signs")[0].split(":")[0]) for caution in found["warnings"]
+    ] == [
+        ("legacy_hash", "key old (keycdn_image)"),
+        ("weak_secret", "key old"),
+        ("legacy_hash", "key edge (fastly_token)"),
+        ("unsafe_option", "site shop, keycdn_image.unsafe_unlimited"),
+    ]
+    assert "mysecret" not in result.output
+
+
+@pytest.mark.parametrize("dialect", ["keycdn_image", "thumbor", "cloudinary", "nginx_secure_link_secret"])
+def test_a_dialect_without_an_end_wants_its_waiver(folder: Path, dialect: str) -> None:
+    """The fault has file, line and column, and the line to add; with that line the settings are right."""
+    faulty = SETTINGS.replace("origin: pictures }", f"origin: pictures, accept: [native, {dialect}] }}")
+    (folder / "settings.yaml").write_text(faulty)
+    result = check(folder)
+    line = f"dialects: {{ {dialect}: {{ unsafe_unlimited: true }} }}"
+    assert result.exit_code == 1
+    assert f"{folder / 'settings.yaml'}:5:81: sites[0].accept[1]: " in result.output
+    assert f"its URLs never end; to take them all the same, add {line}\n" in result.output
+    (folder / "settings.yaml").write_text(faulty.replace("] }", f"], {line} }}"))
+    assert check(folder).exit_code == 0
+
+
+def test_an_outer_dialect_ends_what_has_no_end(folder: Path) -> None:
+    """So no waiver is asked for; and it is another one than those that are accepted."""
+    site = "origin: pictures, accept: [thumbor], outer: rfc9421, dialects: { rfc9421: { tag: edge } } }"
+    (folder / "settings.yaml").write_text(SETTINGS.replace("origin: pictures }", site))
+    result = check(folder)
+    assert result.exit_code == 0, result.output
+    assert "no_key: site shop accepts rfc9421" in result.output
+    assert "unsafe_option" not in result.output
+    (folder / "settings.yaml").write_text(
+        SETTINGS.replace("origin: pictures }", site.replace("[thumbor]", "[rfc9421]"))
+    )
+    assert "sites[0].outer: 'rfc9421' is accepted already" in check(folder).output
 
 
 def test_an_unknown_dialect_is_a_fault(folder: Path) -> None:

@@ -9,56 +9,19 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
-from countermark.cli.main import root
 from countermark.signing.table import KEY_USES
-
-SETTINGS = """
-origins: { photos: { url: "file:./photos" } }
-keys: ./keys.yaml
-sites:
-  - { name: shop, origin: photos, match: { host: img.example.com, prefix: /shop/ }, accept: [native, keycdn_image] }
-  - name: zone
-    origin: photos
-    match: { host: cdn.example.com }
-    accept: [keycdn_access]
-    dialects: { keycdn_access: { ip: true } }
-"""
-
-
-class House:
-    """A folder with settings and a keyring, and the commands run in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = folder / "countermark.yaml"
-        self.config.write_text(SETTINGS, encoding="utf-8")
-        self.keyring = folder / "keys.yaml"
-        self.keyring.write_text("", encoding="utf-8")
-        for key_id, dialect in (("k1", "native"), ("z1", "keycdn_image"), ("z2", "keycdn_access")):
-            self.add_key("--id", key_id, "--dialect", dialect)
-
-    def add_key(self, *arguments: str) -> None:
-        made = self.run("keys", "new", *arguments)
-        assert made.exit_code == 0, made.output
-        with self.keyring.open("a", encoding="utf-8") as file:
-            file.write(made.stdout)
-
-    def run(self, name: str, *arguments: str) -> Result:
-        environ = {"COUNTERMARK_CONFIG": str(self.config)}
-        return CliRunner().invoke(root, [name, *arguments], env=environ, prog_name="countermark")
-
-    def signed(self, *arguments: str) -> str:
-        result = self.run("sign", *arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout.strip()
+from tests.cli.house import ACCEPTED, SETTINGS, House
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+    made = House(tmp_path)
+    for key_id, dialect in (("k1", "native"), ("z1", "keycdn_image"), ("z2", "keycdn_access")):
+        made.add_key("--id", key_id, "--dialect", dialect)
+    return made
 
 
 def test_a_signed_url_verifies(house: House) -> None:
@@ -284,7 +247,7 @@ def test_a_private_key_of_pixel_fiddler_is_shown_once(house: House) -> None:
         b64decode(line.removeprefix("  public: ")) for line in made.stdout.splitlines() if "public:" in line
     ]
     house.keyring.write_text(f"{made.stdout}  private: {shown}\n", encoding="utf-8")
-    house.config.write_text(SETTINGS.replace("[native, keycdn_image]", "[pixel_fiddler]"), encoding="utf-8")
+    house.config.write_text(SETTINGS.replace(ACCEPTED, "[pixel_fiddler]"), encoding="utf-8")
     url = house.signed("https://img.example.com/shop/cat.jpg?w=800")
     assert house.run("verify", url).exit_code == 0
     told = house.run("explain", url + "&utm_source=mail")
@@ -321,7 +284,7 @@ def test_a_key_that_cannot_be_replaced_changes_nothing(house: House, arguments: 
 
 def test_a_token_for_one_client_is_signed(house: House) -> None:
     """With the vendor's own words, and with an id that no other URL has."""
-    settings = SETTINGS.replace("[native, keycdn_image]", "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
+    settings = SETTINGS.replace(ACCEPTED, "[retail_digitals]").replace("prefix: /shop/", "prefix: /i/")
     house.config.write_text(settings, encoding="utf-8")
     house.add_key("--id", "rd1", "--dialect", "retail_digitals")
     words = ("--ip", "203.0.113.7", "--expires-in", "15m", "--with", "client_id", "cl_7f3a")
@@ -331,3 +294,51 @@ def test_a_token_for_one_client_is_signed(house: House) -> None:
     assert house.run("verify", "--ip", "203.0.113.7", urls[0]).exit_code == 0
     assert house.run("verify", "--ip", "203.0.113.8", urls[0]).exit_code == 1
     assert house.run("sign", *words, "--with", "client_id", "not one", path).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sign", "/shop/cat.jpg", "--dialect", "cloudfrnt"), "no dialect 'cloudfrnt'; did you mean 'cloudfront'?"),
+        (
+            ("sign", "/shop/cat.jpg", "--dialect", "cloudfront"),
+            "does not accept the dialect cloudfront; it accepts native",
+        ),
+        (("sign", "/shop/cat.jpg", "--key", "k9"), "The keyring has no key k9; there are k1, z1, z2."),
+        (("sign", "/shop/cat.jpg", "--key", "z2"), "Key z2 belongs to the dialect keycdn_access, not to native"),
+        (("sign", "shop/cat.jpg"), "A path starts with a slash"),
+        (
+            ("sign", "https://img.example.com/cat.jpg"),
+            "there are shop (img.example.com/shop/), zone (cdn.example.com/)",
+        ),
+        (("sign", "https://cdn.example.com/cat.jpg"), "to an address, and none was given (--ip)"),
+        (("sign", "/shop/cat.jpg", "--with", "acl", "/*"), "it can sign address, not_before"),
+        (("explain", "/shop/cat.jpg"), "first failed check: dialect (nothing of native, keycdn_image is in it)"),
+        (("keys", "new", "--dialect", "imgprox"), "no dialect 'imgprox'; did you mean 'imgproxy'?"),
+        (("keys", "new", "--algorithm", "md5"), "A key of native is for one of hmac-sha256, ed25519, not for md5."),
+        (("keys", "new", "--id", "a b"), "The keyring would refuse this key: id"),
+    ],
+)
+def test_what_was_typed_wrongly_is_answered_with_what_would_be_right(
+    house: House, arguments: tuple[str, ...], said: str
+) -> None:
+    """The names that there are, the option that is missing."""
+    assert said in " ".join(house.run(*arguments).output.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("  state: retiring", "native: key k1 is retiring"),
+        ("  sites: [zone]", "native: key k1 is for zone only"),
+        ("  not_after: 2020-01-01T00:00:00Z", "native: key k1 is outside of its dates"),
+    ],
+)
+def test_why_a_key_does_not_sign_is_said(house: House, changes: str, said: str) -> None:
+    """And what is in the way of each further dialect of the site."""
+    text = house.run("keys", "new", "--id", "k1").stdout
+    house.keyring.write_text(f"{text}{changes}\n", encoding="utf-8")
+    refused = house.run("sign", "/shop/cat.jpg")
+    assert refused.exit_code == 1
+    assert said in refused.output
+    assert "keycdn_image: the keyring has no key of it; `countermark keys new --dialect keycdn_image" in refused.output

@@ -22,6 +22,8 @@ PAGES = [
     "docs/architecture.md",
     "docs/forward-auth.md",
     "docs/sessions.md",
+    "docs/edges.md",
+    "docs/policies.md",
 ]
 FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DEV = set(re.findall(r'"(\w+)": \w+', (ROOT / "dev").read_text().split("COMMANDS = {")[1].split("}")[0]))

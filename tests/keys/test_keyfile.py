@@ -201,13 +201,34 @@ def test_more_than_eight_keys_to_try_are_refused() -> None:
     assert len(read(entries("shop{n}")).keys) == 9
 
 
-def test_weak_vendor_keys_work_and_warn() -> None:
-    """A vendor's short key is taken as it is; the operator is told."""
-    keyring = read("- {id: zone, dialect: keycdn_image, text_secret: mysecret}")
-    assert len(keyring.keys) == 1
-    assert "zone" in keyring.warnings[0]
-    assert "mysecret" not in keyring.warnings[0]
-    assert not read("- {id: zone, dialect: keycdn_image, text_secret: sixteen-letters-or-more}").warnings
+@pytest.mark.parametrize(
+    ("written", "life"),
+    [("", 3600), (", max_life: 15m", 900), (", max_life: 1h", 3600), (", unsafe_max_life: 7d", 7 * 86_400)],
+)
+def test_what_md5_signs_lives_an_hour_unless_that_is_waived(written: str, life: int) -> None:
+    """By default, and by its field; and it is written as it is read."""
+    entry = f"- {{id: zone, dialect: keycdn_access, text_secret: sixteen-letters-or-more{written}}}"
+    key = read(entry).keys[0]
+    assert key.max_life == life
+    assert read(render(key)).keys == (key,)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("dialect: keycdn_access, text_secret: sixteen-letters-or-more, max_life: 61m", "write unsafe_max_life: 61m"),
+        ("dialect: akamai_edgeauth, algorithm: hmac-md5, hex_secret: 00112233445566778899aabbccddeeff, max_life: 7d",
+         "write unsafe_max_life: 7d"),
+        (f"secret: {'A' * 43}, unsafe_max_life: 7d", "is for MD5 keys"),
+        ("dialect: keycdn_access, text_secret: sixteen-letters-or-more, max_life: 1h, unsafe_max_life: 2h",
+         "stands here already"),
+    ],
+)  # fmt: skip
+def test_a_long_life_of_md5_is_a_fault_at_its_place(entry: str, said: str) -> None:
+    """With line and column, and with the field to write."""
+    (fault,) = faults(f"# keys\n- {{id: zone, {entry}}}\n")
+    assert said in fault.message
+    assert (fault.line, fault.column > 10) == (2, True)
 
 
 @pytest.mark.parametrize(

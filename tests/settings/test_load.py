@@ -7,6 +7,7 @@ import pytest
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.load import load, secret_files
 from countermark.settings.model import RenderSettings, Settings
+from countermark.settings.option import DialectUse, Option
 
 WHOLE = """\
 server: { listen: "127.0.0.1:9000", workers: 2, trusted_proxies: [10.0.0.0/8, "2001:db8::/32"], header_timeout: 1500ms }
@@ -47,7 +48,7 @@ def test_an_empty_text_is_the_defaults() -> None:
 
 def test_a_whole_file_is_read() -> None:
     """Every kind of value arrives in its unit."""
-    settings = load(WHOLE, dialects={"native": ()})
+    settings = load(WHOLE, dialects={"native": DialectUse()})
     assert settings.server.listen == "127.0.0.1:9000"
     assert settings.server.workers == 2
     assert settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::/32")
@@ -165,7 +166,7 @@ SITE = "origins: {{ a: {{ url: 'file:./x' }} }}\nsites:\n  - {{ name: one, origi
 )
 def test_a_site_that_contradicts_the_rest_is_refused(site: str, path: str) -> None:
     """Twins, absent names, malformed prefixes and hosts."""
-    assert [fault.path for fault in faults(SITE.format(site), dialects={"native": ()})] == [path]
+    assert [fault.path for fault in faults(SITE.format(site), dialects={"native": DialectUse()})] == [path]
 
 
 def test_a_variable_wins_over_the_file() -> None:
@@ -240,3 +241,25 @@ def test_a_secret_is_not_shown() -> None:
     assert "hush" not in str(load(text))
     broken = faults("origins: { a: { url: 's3://b', secret_access_key: [hush] } }")
     assert "hush" not in " ".join(map(str, broken))
+
+
+@pytest.mark.parametrize(
+    ("use", "site", "said"),
+    [
+        (
+            DialectUse(signs_base_url=True),
+            "name: two, origin: a, match: { host: h.example }, accept: [other]",
+            "sites[1].base_url should be those that viewers have, such as https://h.example",
+        ),
+        (
+            DialectUse(options=(Option(name="account", kind="str", default="", sentence="Whose.", required=True),)),
+            "name: two, origin: a, match: { host: h.example }, accept: [other]",
+            "other needs sites[1].dialects.other.account, which should be a text",
+        ),
+    ],
+)
+def test_what_a_dialect_cannot_do_without_is_asked_for(use: DialectUse, site: str, said: str) -> None:
+    """Where the dialect is accepted, with what would be right."""
+    (fault,) = faults(SITE.format(site), dialects={"native": DialectUse(), "other": use})
+    assert (fault.path, fault.line > 1, fault.column > 1) == ("sites[1].accept[0]", True, True)
+    assert said in fault.message

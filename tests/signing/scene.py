@@ -15,7 +15,9 @@ from countermark.core.target import parse_target
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.option import Value
 from countermark.signing.dialect import Realm
+from countermark.signing.endless import UNLIMITED
 from countermark.signing.realm import defaults, waivers
+from countermark.signing.table import DIALECTS
 from countermark.signing.verify import authenticate
 
 NOW = 1_700_000_000
@@ -60,8 +62,8 @@ def realm_with(
     base_url: str = "",
     sources: tuple[str, ...] = (),
 ) -> Realm:
-    """A realm with these options of its dialects, the others as they are by default."""
-    chosen = {name: defaults(name) | dict(options.get(name, {})) for name in dialects}
+    """A realm with these options of its dialects, the others as they are by default; but URLs without an end are taken."""
+    chosen = {name: defaults(name) | _endless(name) | dict(options.get(name, {})) for name in dialects}
     return Realm(
         site=site,
         audience=site,
@@ -71,6 +73,10 @@ def realm_with(
         base_url=base_url,
         sources=sources,
     )
+
+
+def _endless(dialect: str) -> dict[str, Value]:
+    return {option.name: True for option in DIALECTS[dialect].options if option.name == UNLIMITED}
 
 
 def edge(

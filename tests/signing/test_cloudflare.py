@@ -62,10 +62,10 @@ def test_a_variant_is_a_preset_where_the_site_says_so() -> None:
 def test_a_url_without_an_end_needs_an_unsafe_option() -> None:
     """The vendor makes `exp` optional."""
     endless = f"/a/b?sig={sign(IMAGES, b'/a/b?').hex()}"
-    with pytest.raises(ParameterInvalid):
-        check(endless, IMAGES_REALM, keyring=KEYRING)
-    where = realm_with("cloudflare_images", options={"cloudflare_images": {"unsafe_unlimited": True}})
-    assert check(endless, where, keyring=KEYRING).expires is None
+    where = realm_with("cloudflare_images", options={"cloudflare_images": {"unsafe_unlimited": False}})
+    with pytest.raises(LifetimeExceeded):
+        check(endless, where, keyring=KEYRING)
+    assert check(endless, IMAGES_REALM, keyring=KEYRING).expires is None
 
 
 def test_the_signature_stands_last() -> None:

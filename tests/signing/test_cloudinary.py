@@ -147,6 +147,30 @@ def test_an_acl_opens_what_it_covers() -> None:
             check(url.replace("/demo/x/a.jpg", other), TOKENS, keyring=RING)
 
 
+def test_a_token_in_a_cookie_opens_where_the_site_says_so() -> None:
+    """What its ACL covers, for whoever has the cookie, and no parameter beside it; one in the query is none there."""
+    by_cookie = realm_with(
+        "cloudinary_auth_token", prefix="/demo/", options={"cloudinary_auth_token": {"carrier": "cookie"}}
+    )
+    url, _, query = token("/demo/x/a.jpg", extras={"acl": "/demo/x/*"}).partition("?")
+    headers = {"cookie": f"a=b; {query}"}
+    claims = check(url, by_cookie, keyring=RING, headers=headers)
+    assert (claims.source, claims.expires, claims.from_headers) == ("x/a.jpg", LATER, True)
+    assert check("/demo/x/b.jpg", by_cookie, keyring=RING, headers=headers).source == "x/b.jpg"
+    with pytest.raises(SignatureInvalid):
+        check("/demo/y/a.jpg", by_cookie, keyring=RING, headers=headers)
+    for query_beside in ("?w=1", f"?{query}"):
+        with pytest.raises(ParameterUnknown):
+            check(url + query_beside, by_cookie, keyring=RING, headers=headers)
+    for where_else, credentials in ((by_cookie, {}), (TOKENS, headers)):
+        with pytest.raises(SignatureMissing):
+            check(url, where_else, keyring=RING, headers=credentials)
+    with pytest.raises(SignatureMissing):
+        check(f"{url}?{query}", by_cookie, keyring=RING)
+    with pytest.raises(ParameterInvalid):
+        CloudinaryAuthToken().mint(parse_target(url), by_cookie, TOKEN, MintOrder(now=NOW, expires=LATER))
+
+
 @pytest.mark.parametrize(
     "text",
     ["exp=1700003600", "hmac=00~exp=1700003600", "exp=+1~hmac=00", "exp=1~exp=2~hmac=00", "exp=1~acl=~hmac=00",

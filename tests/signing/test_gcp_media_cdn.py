@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from countermark.core.encoding import base64url
 from countermark.core.errors import (
     AddressMismatch,
+    CountermarkError,
     Expired,
     NotYetValid,
     ParameterInvalid,
@@ -25,7 +26,7 @@ from countermark.keys.keyring import Key, Keyring
 from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.primitives import sign
 from countermark.signing.table import DIALECTS
-from tests.signing.mutations import opens_nothing_else
+from tests.signing.mutations import MUTATIONS, opens_nothing_else
 from tests.signing.pairs import pair_key
 from tests.signing.scene import CLIENT, LATER, NOW, check, realm_with
 
@@ -105,6 +106,73 @@ def test_the_urls_end_has_one_spelling(changed: Any) -> None:
     """One order, nothing behind it, no escapes."""
     with pytest.raises(ParameterInvalid):
         check(changed(minted("/a.jpg")), site("gcp_media_cdn"), keyring=KEYRING)
+
+
+def test_a_path_component_opens_its_folder() -> None:
+    """All below the folder in front of it, and nothing beside; the picture's path has no credentials."""
+    url = minted("/shop/x/a.jpg", extras={"folder": "/shop/"})
+    assert url.startswith(f"/shop/edge-cache-token=Expires={LATER}&KeyName={URL.id}&Signature=")
+    claims = check(url, site("gcp_media_cdn"), keyring=KEYRING)
+    assert (claims.path, claims.pairs, claims.expires, claims.from_headers) == ("/shop/x/a.jpg", (), LATER, False)
+    below = check(url.replace("/x/a.jpg", "/b.jpg"), site("gcp_media_cdn"), keyring=KEYRING)
+    assert (below.path, below.id) == ("/shop/b.jpg", claims.id)
+    with pytest.raises(Expired):
+        check(url, site("gcp_media_cdn"), keyring=KEYRING, now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("/shop/edge", "/shops/edge"),
+        ("/shop/edge", "/edge"),
+        ("/shop/edge", "/shop/x/edge"),
+        ("/x/a.jpg", ""),
+        ("/x/a.jpg", "/"),
+        ("/x/a.jpg", "/a.jpg?w=3"),
+        ("/x/a.jpg", "/edge-cache-token=Expires=1&KeyName=x&Signature=y/a.jpg"),
+        ("/x/a.jpg", "/a.jpg?Expires=1&KeyName=x&Signature=y"),
+        ("Expires=17", "Expires=27"),
+        ("Expires=", "expires="),
+        ("&Signature=", "&x=1&Signature="),
+        ("/x/", "=/x/"),
+        ("-cache-", "%2Dcache-"),
+    ],
+)
+def test_a_path_component_has_one_place_and_one_spelling(old: str, new: str) -> None:
+    """Other folders, other times, a second component, a query that nothing signs."""
+    url = minted("/shop/x/a.jpg", extras={"folder": "/shop/"})
+    assert url != url.replace(old, new, 1)
+    with pytest.raises(CountermarkError):
+        check(url.replace(old, new, 1), site("gcp_media_cdn"), keyring=KEYRING)
+
+
+@given(data=st.data())
+def test_a_changed_path_component_opens_its_folder_at_most(data: st.DataObject) -> None:
+    """One to three changes: refused, or a path below what was signed, until the same time."""
+    changed = minted("/shop/17/a.jpg", extras={"folder": "/shop/"})
+    for mutation in data.draw(st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=3)):
+        changed = mutation(changed or "/", data)
+    try:
+        claims = check(changed, site("gcp_media_cdn"), keyring=KEYRING)
+    except CountermarkError:
+        return
+    assert claims.path.startswith("/shop/")
+    assert (claims.pairs, claims.expires, claims.key_id) == ((), LATER, URL.id)
+
+
+@pytest.mark.parametrize(
+    ("target", "extras"),
+    [
+        ("/shop/a.jpg?w=3", {"folder": "/shop/"}),
+        ("/shop/a.jpg", {"folder": "/shop"}),
+        ("/a.jpg", {"folder": "/shop/"}),
+        ("/shop/a.jpg", {"folder": "/shop/", "prefix": "/shop/"}),
+    ],
+)
+def test_a_folder_is_one(target: str, extras: dict[str, str]) -> None:
+    """In which the path lies; with nothing that it would not sign."""
+    with pytest.raises(ParameterInvalid):
+        minted(target, extras=extras)
 
 
 def test_a_cookie_opens_its_prefix() -> None:

@@ -14,6 +14,7 @@ from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     Expired,
+    LifetimeExceeded,
     Malformed,
     NotYetValid,
     ParameterInvalid,
@@ -211,10 +212,10 @@ def test_a_link_without_an_end_needs_an_unsafe_option() -> None:
     options: dict[str, Value] = {"secure_link": "$arg_md5", "secure_link_md5": "$uri {secret}"}
     url = f"/a.jpg?md5={hashed('/a.jpg ', '')}"
     zero = f"/a.jpg?st={base64url(sign(KEYS[HMAC], f'/a.jpg|{NOW}|0'.encode()))}&ts={NOW}&e=0"
-    with pytest.raises(ParameterInvalid):
-        opened(MD5, url, **options)
-    with pytest.raises(ParameterInvalid):
-        opened(HMAC, zero)
+    with pytest.raises(LifetimeExceeded):
+        opened(MD5, url, unsafe_unlimited=False, **options)
+    with pytest.raises(LifetimeExceeded):
+        opened(HMAC, zero, unsafe_unlimited=False)
     assert opened(MD5, url, unsafe_unlimited=True, **options).expires is None
     assert opened(HMAC, zero, unsafe_unlimited=True).expires is None
 

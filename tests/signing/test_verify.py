@@ -20,6 +20,7 @@ from countermark.core.errors import (
     Malformed,
     MethodNotAllowed,
     NotYetValid,
+    ParameterInvalid,
     SignatureInvalid,
     SignatureMissing,
 )
@@ -27,7 +28,7 @@ from countermark.core.grant import Claims
 from countermark.core.target import parse_target
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.model import SiteSettings
-from countermark.signing.dialect import Presented
+from countermark.signing.dialect import MintOrder, Presented
 from countermark.signing.keycdn import KeyCDNImage, mint_keycdn_access, mint_keycdn_image
 from countermark.signing.native import mint_native
 from countermark.signing.realm import realm_of
@@ -282,3 +283,19 @@ def test_a_site_becomes_a_realm() -> None:
 def test_the_client_of_an_unbound_url_does_not_matter() -> None:
     """IPv4 or IPv6."""
     assert check(native(), realm(), client="2001:db8::1") == check(native(), realm(), client=CLIENT)
+
+
+def test_a_signature_of_the_same_name_is_left_to_its_own_dialect() -> None:
+    """Without `kid` it is none of ours, where the site takes others too; alone we say what is missing."""
+    key = Key(id="c1", dialect="cloudflare_images", algorithm="hmac-sha256", material=bytes(range(32)))
+    both, keyring = realm("native", "cloudflare_images"), Keyring([HMAC, key])
+    order = MintOrder(now=NOW, expires=LATER)
+    theirs = DIALECTS["cloudflare_images"].mint(parse_target("/a.jpg?w=1"), both, key, order)
+    assert check(theirs, both, keyring=keyring).dialect == "cloudflare_images"
+    ours = mint_native(parse_target("/a.jpg?w=1"), audience="shop", key=HMAC, expires=LATER)
+    assert check(ours, both, keyring=keyring).dialect == "native"
+    with pytest.raises(ParameterInvalid):
+        check(ours.replace("kid=k1&", ""), realm())
+    for forged in (f"{theirs}&kid=k1", theirs.replace("?", "?kid=k1&"), ours.replace("kid=k1&", "")):
+        with pytest.raises(CountermarkError):
+            check(forged, both, keyring=keyring)

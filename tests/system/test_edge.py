@@ -1,10 +1,12 @@
-"""The verifier for a CDN's edge, under Node, against the house's own vectors."""
+"""The verifiers for a CDN's edge, under Node, against the house's own vectors."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from countermark.signing.native import mint_native
 ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "deploy" / "edge"
 WEEK = 7 * 86_400
+NOW = 1_700_000_000
 
 JUDGE = """
 import { readFileSync } from "node:fs";
@@ -42,6 +45,33 @@ for (const url of urls) {
   statuses.push([answer.status, answer.headers.get("Countermark-Reason") ?? ""]);
 }
 console.log(JSON.stringify([statuses, asked]));
+"""
+
+# CloudFront's module, with the store in place of the vendor's; the rest of its runtime is a part of Node's.
+STORE = """
+export let entries;
+export function fill(value) { entries = value; }
+export default { kvs: () => ({ get: async (key, options) => {
+  if (options.format !== "json" || !(key in entries)) throw new Error("no such entry");
+  return JSON.parse(entries[key]);
+} }) };
+"""
+
+FUNCTION = """
+import { readFileSync } from "node:fs";
+const { handler } = await import(process.argv[1]);
+const { fill } = await import(process.argv[2]);
+const answers = [];
+for (const { request, keys, ...site } of JSON.parse(readFileSync(0))) {
+  fill(keys === null ? {} : { countermark: JSON.stringify({ ...site, keys }) });
+  Date.now = () => request.now * 1000;
+  const [path, query] = [request.target.split("?", 1)[0], request.target.split("?").slice(1).join("?")];
+  answers.push(await handler({
+    viewer: { ip: request.address },
+    request: { method: request.method, uri: path, rawQueryString: () => query, headers: request.headers ?? {} },
+  }));
+}
+console.log(JSON.stringify(answers));
 """
 
 # What the edge's page says that it leaves to the gateway: these are refused though the gateway would say yes.
@@ -82,11 +112,45 @@ def question(vector: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_edge_agrees_with_every_vector() -> None:
+Judge = Callable[[list[dict[str, Any]]], list[int]]
+"""Questions in, statuses out; 200 where the request may go on."""
+
+
+def judged_by_native(questions: list[dict[str, Any]], folder: Path) -> list[int]:
+    """By the verifier for Workers."""
+    verdicts = node(JUDGE, str(EDGE / "native.mjs"), stdin=json.dumps(questions))
+    return [verdict["status"] for verdict in verdicts]
+
+
+def answers_of_function(questions: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """What the CloudFront Function returns, in a folder where its modules are found."""
+    store = folder / "node_modules" / "cloudfront" / "index.mjs"
+    store.parent.mkdir(parents=True, exist_ok=True)
+    store.write_text(STORE)
+    (store.parent / "package.json").write_text('{"name": "cloudfront", "exports": "./index.mjs"}')
+    # CloudFront calls its function by name; a module must say that it gives it away.
+    function = folder / "cloudfront.mjs"
+    function.write_text((EDGE / "cloudfront.js").read_text() + "\nexport { handler };\n")
+    answers: list[dict[str, Any]] = node(FUNCTION, str(function), str(store), stdin=json.dumps(questions))
+    return answers
+
+
+def judged_by_function(questions: list[dict[str, Any]], folder: Path) -> list[int]:
+    """By the CloudFront Function."""
+    return [answer.get("statusCode", 200) for answer in answers_of_function(questions, folder)]
+
+
+@pytest.fixture(params=[judged_by_native, judged_by_function], ids=["worker", "cloudfront"])
+def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
+    """Each of the verifiers."""
+    return partial(request.param, folder=tmp_path)
+
+
+def test_the_edge_agrees_with_every_vector(judge: Judge) -> None:
     """Accepts what the gateway accepts, but for what it says that it cannot judge; never more."""
     known = vectors()
-    verdicts = node(JUDGE, str(EDGE / "native.mjs"), stdin=json.dumps([question(vector) for vector in known]))
-    allowed = {vector["id"] for vector, verdict in zip(known, verdicts, strict=True) if verdict["allowed"]}
+    statuses = judge([question(vector) for vector in known])
+    allowed = {vector["id"] for vector, status in zip(known, statuses, strict=True) if status == 200}
     accepted = {vector["id"] for vector in known if vector["expect"] == "accept"}
     assert allowed == accepted - STRICTER
 
@@ -109,14 +173,52 @@ def test_the_edge_agrees_with_every_vector() -> None:
         ("exp=1", "exp=+1"),
     ],
 )
-def test_the_edge_refuses_a_changed_url(old: str, new: str) -> None:
+def test_the_edge_refuses_a_changed_url(judge: Judge, old: str, new: str) -> None:
     """Spellings, traversal, other keys and times; each of them is a refusal and none an exception."""
     good = question(vectors()[0])
     changed = {**good, "request": {**good["request"], "target": good["request"]["target"].replace(old, new, 1)}}
     assert changed != good
-    first, second = node(JUDGE, str(EDGE / "native.mjs"), stdin=json.dumps([good, changed]))
-    assert (first["allowed"], second["allowed"]) == (True, False)
-    assert second["status"] in (400, 401, 403, 410)
+    first, second = judge([good, changed])
+    assert first == 200
+    assert second in (400, 401, 403, 410)
+
+
+def minted(target: str, *, ends: int) -> str:
+    """A URL of the house's own signer."""
+    key = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=bytes(range(32)))
+    return mint_native(parse_target(target), audience="shop", key=key, expires=NOW + ends)
+
+
+def asked(target: str, **headers: str) -> dict[str, Any]:
+    """A signed URL as the function is asked about it, with header fields of the viewer's."""
+    request = {"method": "GET", "target": target, "now": NOW, "address": "203.0.113.7"}
+    request["headers"] = {name: {"value": value} for name, value in headers.items()}
+    return {"request": request, "audience": "shop", "maxLife": WEEK, "keys": {"k1": base64url(bytes(range(32)))}}
+
+
+def test_all_signatures_of_a_picture_have_one_cache_key(tmp_path: Path) -> None:
+    """Whatever its end and the order of its pairs; other operations and other pictures have others."""
+    same = [minted("/shop/cat.jpg?w=3&fit=cover", ends=60), minted("/shop/cat.jpg?fit=cover&w=3", ends=900)]
+    others = [minted("/shop/cat.jpg?w=4&fit=cover", ends=60), minted("/shop/dog.jpg?w=3&fit=cover", ends=60)]
+    answers = answers_of_function([asked(target) for target in (*same, *others)], tmp_path)
+    keys = [answer["headers"]["countermark-cache-key"]["value"] for answer in answers]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+    assert [answer["uri"] for answer in answers] == ["/shop/cat.jpg"] * 3 + ["/shop/dog.jpg"]
+
+
+def test_a_viewer_does_not_choose_the_cache_key(tmp_path: Path) -> None:
+    """Whoever could would have his picture kept in another one's place."""
+    target = minted("/shop/cat.jpg?w=3", ends=60)
+    mine, forced = answers_of_function([asked(target), asked(target, **{"countermark-cache-key": "a" * 64})], tmp_path)
+    assert forced["headers"] == mine["headers"]
+
+
+def test_without_its_keys_the_edge_passes_nothing_on(tmp_path: Path) -> None:
+    """The store is empty or cannot be asked."""
+    (answer,) = answers_of_function([{**asked(minted("/shop/cat.jpg?w=3", ends=60)), "keys": None}], tmp_path)
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["cache-control"] == {"value": "no-store"}
 
 
 def test_the_worker_passes_on_what_is_signed() -> None:

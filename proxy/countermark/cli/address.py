@@ -11,8 +11,10 @@ import click
 
 from countermark.core.grant import Network
 from countermark.core.request import Address
+from countermark.settings.convert import suggestion
 from countermark.settings.model import Settings, SiteSettings
 from countermark.signing.dialect import Realm
+from countermark.signing.table import DIALECTS
 
 site_option = click.option("--site", "site_name", help="Name of the site; else the URL's host and path decide.")
 dialect_option = click.option("--dialect", "dialect_name", help="One of the site's dialects; else each in its order.")
@@ -78,11 +80,17 @@ def find_site(settings: Settings, name: str | None, origin: str, target: str) ->
     if name is not None:
         return _named(settings, name, path)
     fitting = [site for site in settings.sites if _fits(site, host, path)]
+    if not path.startswith("/"):
+        raise click.UsageError(
+            f"A path starts with a slash, or with scheme and host before it: {path[:80]!r} does not."
+        )
     if not fitting:
-        raise click.UsageError(f"No site has this host and path; there are {_names(settings.sites)}.")
+        raise click.UsageError(
+            f"No site has {host or 'any host'} and {path[:80]}; there are {_places(settings.sites)}."
+        )
     ranked = sorted(fitting, key=_rank, reverse=True)
     if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
-        raise click.UsageError(f"Several sites have this path; name one with --site: {_names(ranked)}.")
+        raise click.UsageError(f"Several sites have this path; name one with --site: {_places(ranked)}.")
     return ranked[0]
 
 
@@ -90,16 +98,26 @@ def find_dialects(realm: Realm, name: str | None) -> tuple[str, ...]:
     """The realm's dialects, or the one of this name. Raises click.UsageError where the site does not accept it."""
     if name is None:
         return realm.dialects
+    if name not in DIALECTS:
+        raise click.UsageError(no_such_dialect(name))
     if name not in realm.dialects:
         accepted = ", ".join(realm.dialects)
-        raise click.UsageError(f"Site {realm.site} does not accept the dialect {name}; it accepts {accepted}.")
+        raise click.UsageError(
+            f"Site {realm.site} does not accept the dialect {name}; it accepts {accepted} (sites[].accept)."
+        )
     return (name,)
+
+
+def no_such_dialect(name: str) -> str:
+    """What is said of a name that is none; with the one that was meant, or with all."""
+    hint = suggestion(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
+    return f"There is no dialect {name[:80]!r}{hint}"
 
 
 def _named(settings: Settings, name: str, path: str) -> SiteSettings:
     site = next((site for site in settings.sites if site.name == name), None)
     if site is None:
-        raise click.UsageError(f"No site is called {name}; there are {_names(settings.sites)}.")
+        raise click.UsageError(f"No site is called {name}; there are {_places(settings.sites)}.")
     if not path.startswith(_prefix(site)):
         raise click.UsageError(f"The paths of site {name} start with {_prefix(site)}.")
     return site
@@ -118,5 +136,5 @@ def _prefix(site: SiteSettings) -> str:
     return site.match.prefix.rstrip("/") + "/"
 
 
-def _names(sites: Sequence[SiteSettings]) -> str:
-    return ", ".join(site.name for site in sites) or "none"
+def _places(sites: Sequence[SiteSettings]) -> str:
+    return ", ".join(f"{site.name} ({site.match.host}{_prefix(site)})" for site in sites) or "none"

@@ -15,10 +15,11 @@ from countermark.cli.policy import site_uses
 from countermark.configuration import read_admin_tokens, read_keyring, read_policies, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
-from countermark.keys.keyring import Keyring
 from countermark.policy.lint import Finding, lint
 from countermark.policy.load import load_templates
 from countermark.settings.model import Settings
+from countermark.signing.cautions import Caution, cautions
+from countermark.web.peers import open_peers
 
 
 class Findings(Struct, kw_only=True):
@@ -27,7 +28,7 @@ class Findings(Struct, kw_only=True):
     valid: bool
     summary: str
     faults: list[Fault]
-    warnings: list[str]
+    warnings: list[Caution]
 
 
 @click.command(name="check")
@@ -53,7 +54,8 @@ def examine(config: Path) -> Findings:
         settings = read_settings(config)
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
-        findings.warnings.append("keys, presets, policies and watermarks are looked at when the settings are right")
+        message = "keys, presets, policies and watermarks are looked at when the settings are right"
+        findings.warnings.append(Caution(name="unexamined", message=message))
     else:
         _examine_files(settings, findings)
     findings.valid = not findings.faults
@@ -79,7 +81,8 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return
-    findings.warnings += [*keyring.warnings, *_closed_sites(settings, keyring)]
+    findings.faults += _peer_faults(settings)
+    findings.warnings += cautions(settings.sites, keyring)
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
     )
@@ -97,7 +100,7 @@ def _examine_policies(settings: Settings, findings: Findings) -> None:
         if finding.severity == "error":
             findings.faults.append(_as_fault(finding))
         elif finding.severity == "warning":
-            findings.warnings.append(str(finding))
+            findings.warnings.append(Caution(name="policy", message=str(finding)))
 
 
 def _as_fault(finding: Finding) -> Fault:
@@ -126,6 +129,14 @@ def _token_faults(settings: Settings) -> Iterator[Fault]:
             yield Fault(path="sites", file=settings.admin.tokens, message=message)
 
 
+def _peer_faults(settings: Settings) -> tuple[Fault, ...]:
+    try:
+        open_peers(settings)
+    except ConfigurationInvalid as invalid:
+        return invalid.faults
+    return ()
+
+
 def _watermark_faults(settings: Settings) -> Iterator[Fault]:
     for name, watermark in settings.watermarks.items():
         try:
@@ -149,12 +160,3 @@ def _folder_faults(settings: Settings) -> Iterator[Fault]:
         url = urlsplit(origin.url)
         if url.scheme == "file" and not Path(unquote(url.path)).is_dir():
             yield Fault(path=f"origins.{name}.url", message=f"{unquote(url.path)} is not a folder")
-
-
-def _closed_sites(settings: Settings, keyring: Keyring) -> Iterator[str]:
-    if not settings.sites:
-        yield "there are no sites; every request will be answered with 404"
-    for site in settings.sites:
-        for dialect in site.accept:
-            if not keyring.candidates(dialect, site.name):
-                yield f"site {site.name} accepts {dialect}, and no key of the keyring opens it"

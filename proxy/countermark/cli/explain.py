@@ -49,6 +49,8 @@ def command(
 
 def _text(found: Explanation) -> str:
     lines = [verdict(found)]
+    if found.good:
+        lines.append("all checks passed")
     if found.step:
         lines.append(f"first failed check: {found.step}" + (f" ({found.private})" if found.private else ""))
     if found.parts:
@@ -57,6 +59,6 @@ def _text(found: Explanation) -> str:
     for finding in found.findings:
         certainty = "this explains it" if finding.proven else "perhaps"
         lines.append(f"{certainty}: {finding.change}: {finding.detail}")
-    if not found.good and not found.findings:
+    if found.step in {"target", "reading", "signature"} and not found.findings:
         lines.append("no change that is usual on the way explains it")
     return "\n".join(lines)

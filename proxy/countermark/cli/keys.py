@@ -11,12 +11,13 @@ from tempfile import NamedTemporaryFile
 import click
 from msgspec.structs import replace
 
+from countermark.cli.address import no_such_dialect
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.encoding import base64
 from countermark.core.errors import ConfigurationInvalid
 from countermark.keys.keyfile import load, render
-from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key
+from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key, usual_life
 from countermark.keys.material import new_private, public_of
 from countermark.keys.replacement import replaced
 from countermark.signing.table import KEY_USES
@@ -29,7 +30,7 @@ def command() -> None:
 
 @command.command("new")
 @click.option("--id", "key_id", help="Id of the key; it stands in native URLs. Default: k and the date.")
-@click.option("--dialect", type=click.Choice(sorted(KEY_USES)), help="Default: native.")
+@click.option("--dialect", help="What the key signs; docs/dialects.md lists them. Default: native.")
 @click.option("--algorithm", help="Default: the dialect's first.")
 @click.option("--site", "sites", multiple=True, help="A site that it opens; may be repeated. Default: all.")
 @click.option("--replace", "old_id", metavar="ID", help="Write it into the keyring file, in the place of this key.")
@@ -65,9 +66,11 @@ def new(
         _replace(old_id, key_id, config, as_json=as_json)
         return
     dialect = dialect or "native"
+    if dialect not in KEY_USES:
+        raise click.UsageError(no_such_dialect(dialect))
     algorithms = KEY_USES[dialect].algorithms
     if algorithm is not None and algorithm not in algorithms:
-        raise click.UsageError(f"{dialect} takes {', '.join(algorithms)}.")
+        raise click.UsageError(f"A key of {dialect} is for one of {', '.join(algorithms)}, not for {algorithm}.")
     chosen = next(name for name in algorithms if algorithm in (None, name))
     material, private = _material(chosen)
     key = Key(
@@ -78,12 +81,14 @@ def new(
         private=private,
         salt=secrets.token_bytes(32) if KEY_USES[dialect].salted else b"",
         sites=sites or ("*",),
+        max_life=usual_life(chosen),
     )
     text = render(_kept(key))
     try:
         load(text, file="", uses=KEY_USES)
     except ConfigurationInvalid as error:
-        raise click.UsageError(str(error)) from None
+        faults = (f"{fault.path.rpartition('.')[2]} {fault.message}" for fault in error.faults)
+        raise click.UsageError(f"The keyring would refuse this key: {'; '.join(faults)}.") from None
     _show(key, as_json=as_json)
 
 

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
-from countermark.cli.address import NetworkType, dialect_option, find_dialects, find_site, site_option, split_url
+from countermark.cli.address import NetworkType, find_dialects, find_site, site_option, split_url
 from countermark.cli.options import config_option, json_option
+from countermark.cli.signing_key import find_signing_key
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
-from countermark.core.grant import Network
+from countermark.core.grant import Claims, Network
 from countermark.core.request import Address, EdgeRequest
 from countermark.core.target import Target, parse_target
 from countermark.keys.keyring import Key, Keyring
 from countermark.settings.units import parse_life
 from countermark.signing.dialect import MintOrder, Realm
 from countermark.signing.expiry import quantised
-from countermark.signing.explain import NOWHERE
+from countermark.signing.findings import NOWHERE
 from countermark.signing.realm import realm_of, waivers
 from countermark.signing.table import DIALECTS
 from countermark.signing.verify import authenticate
@@ -44,13 +46,20 @@ class LifeType(click.ParamType[int]):
 @click.argument("url", metavar="PATH?OPERATIONS")
 @config_option
 @site_option
-@dialect_option
-@click.option("--key", "key_id", help="Id of the signing key; else the first active one that the site takes.")
+@click.option("--dialect", "dialect_name", help="One of the site's dialects; else the first that can sign.")
+@click.option("--key", "key_id", help="Id of the signing key; else the first that can sign for the site.")
 @click.option("--expires-in", "life", type=LifeType(), default="1h", show_default=True, help="Longest life of the URL.")
 @click.option("--exact", is_flag=True, help="Expire at exactly that time; else the URL stays the same for a while.")
 @click.option("--starts-in", "start", type=LifeType(), help="Refuse the URL until then, where the dialect can say so.")
 @click.option("--ip", "address", type=NetworkType(), help="Bind the URL to this client address or network.")
-@click.option("--with", "extras", type=(str, str), multiple=True, metavar="NAME VALUE", help="A vendor's own word.")
+@click.option(
+    "--with",
+    "extras",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A word of the dialect's own, such as acl or prefix; its page in docs/dialects tells which.",
+)
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument an option
     url: str,
@@ -82,37 +91,41 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
     keyring = read_keyring(settings)
     origin, raw = split_url(url)
     now = time.time()
+    begin = None if start is None else int(now) + start
+    order = MintOrder(
+        now=int(now),
+        expires=int(now + life) if exact else quantised(now, life),
+        not_before=begin,
+        address=address,
+        extras=dict(extras),
+        nonce=secrets.token_urlsafe(16),
+    )
     try:
         realm = realm_of(find_site(settings, site_name, origin, raw))
-        key = _key(keyring, realm, find_dialects(realm, dialect_name), key_id, now)
-        expires = int(now + life) if exact else quantised(now, life)
-        waive = waivers(realm)
-        begin = None if start is None else int(now) + start
-        nonce = secrets.token_urlsafe(16)
-        order = MintOrder(
-            now=int(now), expires=expires, not_before=begin, address=address, extras=dict(extras), nonce=nonce
-        )
-        target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waive), realm, key, order)
-        request = _request(parse_target(target, waive=waive), address)
-        claims = authenticate(request, realm, keyring, now if begin is None else max(now, begin))
+        key = find_signing_key(keyring, realm, find_dialects(realm, dialect_name), key_id, now)
+        target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waivers(realm)), realm, key, order)
+        request = _request(parse_target(target, waive=waivers(realm)), address)
     except CountermarkError as error:
         raise click.ClickException(f"{error.detail} {error.private}".strip()) from None
+    claims = _taken(request, realm, keyring, key, now if begin is None else max(now, begin))
     signed = {"url": origin + target, "site": realm.site, "dialect": key.dialect, "key": key.id}
+    if dialect_name is None and key_id is None and len(realm.dialects) > 1:
+        click.echo(f"signed in the dialect {key.dialect}, with key {key.id}; --dialect chooses another", err=True)
     click.echo(json.dumps({**signed, "expires": claims.expires}) if as_json else origin + target)
 
 
-def _key(keyring: Keyring, realm: Realm, dialects: tuple[str, ...], key_id: str | None, now: float) -> Key:
-    """The key that was asked for, or the first that may sign, in the order of the dialects."""
-    fitting = [
-        key
-        for dialect in dialects
-        for key in keyring.keys
-        if key.dialect == dialect and key.opens(realm.site) and key.signs(now) and key_id in (None, key.id)
-    ]
-    if not fitting:
-        wanted = f"active key {key_id}" if key_id else "active key"
-        raise click.ClickException(f"There is no {wanted} for site {realm.site} ({', '.join(dialects)}).")
-    return fitting[0]
+def _taken(request: EdgeRequest, realm: Realm, keyring: Keyring, key: Key, now: float) -> Claims:
+    """What the site makes of the new URL. Raises click.ClickException where it refuses it."""
+    try:
+        # What the site's outer dialect wants comes with the request, not with its URL.
+        return authenticate(request, replace(realm, outer=""), keyring, now)
+    except CountermarkError as error:
+        if error.dialect in ("", key.dialect):
+            raise click.ClickException(f"The site would refuse it: {error.detail} {error.private}".strip()) from None
+        raise click.ClickException(
+            f"Site {realm.site} would take it for a URL of {error.dialect} and refuse it: {error.detail} "
+            f"Put {key.dialect} before {error.dialect} in sites[].accept, or give it a site of its own."
+        ) from None
 
 
 def _request(target: Target, address: Address | Network | None) -> EdgeRequest:

@@ -23,10 +23,17 @@ from countermark.cli.options import config_option, json_option
 from countermark.configuration import read_keyring, read_settings
 from countermark.core.errors import CountermarkError
 from countermark.core.request import Address
-from countermark.signing.explain import NOWHERE, Explanation, explain
+from countermark.signing.explain import Explanation, explain
+from countermark.signing.findings import NOWHERE
 from countermark.signing.realm import realm_of
 
-ip_option = click.option("--ip", "client", type=AddressType(), default=str(NOWHERE), help="The client's address.")
+ip_option = click.option(
+    "--ip",
+    "client",
+    type=AddressType(),
+    default=str(NOWHERE),
+    help="The client's address, for URLs that are bound to one.",
+)
 
 header_option = click.option(
     "--header",

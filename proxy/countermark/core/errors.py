@@ -9,6 +9,7 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── TargetMalformed           the raw request target breaks a rule
     │   ├── BodyNotAllowed            a body on a method that has none
     │   ├── ParameterUnknown          a query parameter that nothing here understands
+    │   ├── DialectsMixed             the credentials of two signature dialects
     │   ├── ParameterInvalid          an understood parameter with a value out of its range
     │   ├── MethodNotAllowed     405
     │   ├── RangeNotSatisfiable  416
@@ -110,6 +111,12 @@ class ParameterUnknown(Malformed):
     """A query parameter that neither the dialect nor the URL syntax knows."""
 
     reason = "parameter_unknown"
+
+
+class DialectsMixed(Malformed):
+    """The credentials of two signature dialects in one request: which of them counts would be the reader's choice."""
+
+    reason = "dialects_mixed"
 
 
 class ParameterInvalid(Malformed):

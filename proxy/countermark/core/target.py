@@ -155,7 +155,7 @@ _SENTENCES = {
     "too_long": f"The request target is longer than {MAX_LENGTH} characters.",
     "origin-form": "The request target must be a path that starts with a slash.",
     "double-slash": "The path must not start with two slashes.",
-    "character": "The request target holds a character that must be percent-encoded.",
+    "character": "The request target holds a character that must be percent-encoded, as %20 for a space.",
     "fragment": "The request target must not hold a '#'; write %23.",
     "backslash": "The request target must not hold a backslash.",
     "bad-escape": "The request target holds a '%' that two hexadecimal digits do not follow.",

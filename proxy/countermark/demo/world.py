@@ -49,7 +49,11 @@ watermarks:
 sites:
   - {{ name: photos, origin: photos, match: {{ prefix: /photos/ }}, shared_caches: true }}
   - {{ name: shop, origin: photos, match: {{ prefix: /shop/ }}, watermark: brand }}
-  - {{ name: keycdn-image, origin: photos, match: {{ prefix: /keycdn/ }}, accept: [keycdn_image] }}
+  - name: keycdn-image
+    origin: photos
+    match: {{ prefix: /keycdn/ }}
+    accept: [keycdn_image]
+    dialects: {{ keycdn_image: {{ unsafe_unlimited: true }} }}     # its URLs never end, and this site says that it knows
   - {{ name: keycdn-access, origin: photos, match: {{ prefix: /keycdn-access/ }}, accept: [keycdn_access] }}
   - {{ name: pixel-fiddler, origin: photos, match: {{ prefix: /pixel-fiddler/ }}, accept: [pixel_fiddler] }}
   - name: ogimage

@@ -9,6 +9,8 @@
       not_before: 2026-01-01T00:00:00Z    # or unix seconds; not_after likewise
       max_life: 7d                 # longest life of a signature, counted from when it is used
 
+An MD5 key's signatures live one hour at most; `unsafe_max_life` in the place of `max_life` lets them live longer.
+
 A vendor's key is written as the vendor shows it, in one of `secret`, `text_secret` (the characters themselves),
 `hex_secret` and `base64_secret` (with padding, in either alphabet), whichever its dialect takes; `salt_hex` stands beside
 it where the dialect has a salt. A key pair has `public` (and `private`, where we may sign): base64url of 32 raw bytes for
@@ -32,12 +34,15 @@ from countermark.keys.keyring import (
     HASHES,
     MAX_CANDIDATES,
     MAX_PUBLIC_CANDIDATES,
+    MD5,
+    MD5_LIFE,
     SEALING,
     TOKENS,
     Algorithm,
     Key,
     Keyring,
     State,
+    usual_life,
 )
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
 from countermark.settings.document import Entries, Items, Node, Place, Scalar, parse
@@ -58,6 +63,7 @@ _FIELDS = frozenset(
         "not_before",
         "not_after",
         "max_life",
+        "unsafe_max_life",
         *_FORMS,
         *_PAIRS,
     }
@@ -69,7 +75,6 @@ _NAME = re.compile(r"[a-z_]{1,24}")
 _SITE = re.compile(r"\*|[a-z0-9][a-z0-9_-]{0,62}")
 _STATES = get_args(State)
 
-_WEAK = 16
 _SPELLINGS: Mapping[Form, str] = {
     "secret": "base64url without padding",
     "text_secret": "plain text",
@@ -106,7 +111,7 @@ def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
     keys = reading.entries(root) if root is not None else []
     if reading.faults:
         raise ConfigurationInvalid(reading.faults)
-    return Keyring(keys, warnings=tuple(reading.warnings))
+    return Keyring(keys)
 
 
 def render(key: Key) -> str:
@@ -121,7 +126,8 @@ def render(key: Key) -> str:
         lines.append(f"  not_before: {key.not_before}")
     if key.not_after is not None:
         lines.append(f"  not_after: {key.not_after}")
-    lines.append(f"  max_life: {format_duration(key.max_life)}")
+    waived = key.algorithm in MD5 and key.max_life > MD5_LIFE
+    lines.append(f"  {'unsafe_max_life' if waived else 'max_life'}: {format_duration(key.max_life)}")
     return "\n".join(lines) + "\n"
 
 
@@ -147,7 +153,6 @@ class _Reading:
         self.file = file
         self.uses = uses
         self.faults: list[Fault] = []
-        self.warnings: list[str] = []
 
     def fault(self, place: Place, path: str, message: str) -> None:
         self.faults.append(Fault(path=path, message=message, file=place.file, line=place.line, column=place.column))
@@ -239,8 +244,7 @@ class _Entry:
         values["sites"] = self.sites()
         values["state"] = self.choice("state", _STATES, default="active")
         self.dates(values)
-        if "max_life" in self.fields:
-            values["max_life"] = self.max_life()
+        values["max_life"] = self.max_life(values.get("algorithm", ""))
         return Key(**values) if len(self.reading.faults) == before else None
 
     def fault(self, field: str, message: str) -> None:
@@ -287,8 +291,6 @@ class _Entry:
             self.fault(form, f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits) here")
         elif use.exact and len(secret) > least:
             self.fault(form, f"is too long: {algorithm} takes {least} bytes ({least * 8} bits)")
-        if len(secret) < _WEAK:
-            self.reading.warnings.append(f"key {self.path}: fewer than {_WEAK} characters can be guessed")
         return secret
 
     def salt(self, use: KeyUse) -> bytes:
@@ -353,12 +355,23 @@ class _Entry:
         if first is not None and last is not None and last <= first:
             self.fault("not_after", "must be later than not_before")
 
-    def max_life(self) -> int:
+    def max_life(self, algorithm: str) -> int:
+        field = "max_life"
+        if "unsafe_max_life" in self.fields:
+            field = "unsafe_max_life"
+            self.refuse(("max_life",), "unsafe_max_life stands here already")
+            if algorithm not in MD5:
+                self.fault(field, "is for MD5 keys; others have max_life")
+        if field not in self.fields:
+            return usual_life(algorithm)
+        written = self.text(field, default="")
         try:
-            life = parse_life(self.text("max_life", default=""))
+            life = parse_life(written)
         except ValueError:
             life = 0
         if not 0 < life <= MAX_LIFE:
-            self.fault("max_life", f"must be a duration such as 15m, 12h or 7d, {MAX_LIFE // 86_400}d at most")
-            return 0
+            self.fault(field, f"must be a duration such as 15m, 12h or 7d, {MAX_LIFE // 86_400}d at most")
+        elif field == "max_life" and algorithm in MD5 and life > MD5_LIFE:
+            message = f"what MD5 signs may live one hour at most; to waive that, write unsafe_max_life: {written}"
+            self.fault(field, message)
         return life

@@ -29,10 +29,24 @@ SEALS = frozenset({"aes-256-gcm"})
 
 SEALING = "session"
 """The dialect of the keys that seal sessions' seeds. No URL is ever in it."""
+MD5: frozenset[Algorithm] = frozenset({"md5", "hmac-md5"})
+SHA1: frozenset[Algorithm] = frozenset({"sha1", "hmac-sha1", "rsa-sha1"})
+"""Algorithms that still hold for what is signed here, and are no choice for anything new."""
+
+MD5_LIFE = 3600
+LIFE = 7 * 86_400
 
 MAX_CANDIDATES = 8
 MAX_PUBLIC_CANDIDATES = 4
 _VERIFYING: frozenset[State] = frozenset({"active", "retiring"})
+
+
+def usual_life(algorithm: str) -> int:
+    """The longest life, in seconds, that a key's signatures have unless its entry says otherwise.
+
+    An hour for MD5: whoever makes two texts collide has no longer to use the one that was signed for the other.
+    """
+    return MD5_LIFE if algorithm in MD5 else LIFE
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -57,7 +71,7 @@ class Key(Struct, frozen=True, kw_only=True):
     state: State = "active"
     not_before: int | None = None
     not_after: int | None = None
-    max_life: int = 7 * 86_400
+    max_life: int = LIFE
 
     def opens(self, site: str) -> bool:
         """Whether the key belongs to this site."""
@@ -100,11 +114,10 @@ class KeySource(Protocol):
 
 
 class Keyring:
-    """All keys of a gateway. `warnings` are sentences about keys that work but are weak."""
+    """All keys of a gateway."""
 
-    def __init__(self, keys: Iterable[Key], *, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(self, keys: Iterable[Key]) -> None:
         self.keys = tuple(keys)
-        self.warnings = warnings
         self._by_id = {key.id: key for key in self.keys}
         self._by_dialect: dict[str, list[Key]] = {}
         for key in self.keys:

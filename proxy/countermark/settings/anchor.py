@@ -7,14 +7,17 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from countermark.settings.model import OriginSettings, Settings
+from countermark.settings.model import HopSettings, OriginSettings, Settings
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
     """The settings with every relative path in them joined to `folder`."""
     cache, admin = settings.cache, settings.admin
+    geo, server = settings.geo, settings.server
     return replace(
         settings,
+        server=replace(server, hops={name: _hop(hop, folder) for name, hop in server.hops.items()}),
+        geo=replace(geo, database=posixpath.join(folder, geo.database)) if geo.database else geo,
         keys=posixpath.join(folder, settings.keys),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
@@ -34,6 +37,12 @@ def _revocations(settings: Settings) -> str:
     scheme, _, file = settings.store.partition(":")
     beside = posixpath.dirname(file) if scheme == "sqlite" else "./state"
     return settings.revocation.folder or posixpath.join(beside, "revocations")
+
+
+def _hop(hop: HopSettings, folder: str) -> HopSettings:
+    if not hop.client_authorities:
+        return hop
+    return replace(hop, client_authorities=posixpath.join(folder, hop.client_authorities))
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:

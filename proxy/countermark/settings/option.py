@@ -25,7 +25,8 @@ class Option(Struct, frozen=True, kw_only=True):
 
     `choices` bounds a str, or each item of a list; `bounds` are the least and the greatest int. An option that weakens
     the dialect has a name that says so: it starts with `unsafe_`. `check` raises ValueError with what would be right, for
-    a str that more must be said of.
+    a str that more must be said of. Without a `required` one the dialect opens nothing; `waives` says why a site that
+    accepts the dialect must set a bool to true. `words` say what would be right where the kind says too little.
     """
 
     name: str
@@ -35,6 +36,9 @@ class Option(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
     bounds: tuple[int, int] | None = None
+    required: bool = False
+    waives: str = ""
+    words: str = ""
 
     @property
     def unsafe(self) -> bool:
@@ -44,6 +48,8 @@ class Option(Struct, frozen=True, kw_only=True):
     @property
     def expected(self) -> str:
         """What would be right, in words."""
+        if self.words:
+            return self.words
         if self.bounds is not None:
             return f"{_EXPECTED[self.kind]} from {self.bounds[0]} to {self.bounds[1]}"
         return f"{_EXPECTED[self.kind]}, of {', '.join(self.choices)}" if self.choices else _EXPECTED[self.kind]
@@ -69,3 +75,10 @@ class Option(Struct, frozen=True, kw_only=True):
 
     def _within(self, number: int) -> bool:
         return self.bounds is None or self.bounds[0] <= number <= self.bounds[1]
+
+
+class DialectUse(Struct, frozen=True, kw_only=True):
+    """What a site that accepts a dialect may set for it, and whether it must have a `base_url`, which the dialect signs."""
+
+    options: tuple[Option, ...] = ()
+    signs_base_url: bool = False

@@ -66,7 +66,13 @@ _PERMISSIONS = re.compile(r"r[a-z]{0,15}", re.ASCII)
 _IMAGE = re.compile(r"image/[a-z0-9.+-]{1,64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z)?", re.ASCII)
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_ACCOUNT_NAME = "the name of a storage account: 3 to 24 small letters and digits"
 _MAC_BYTES = 32
+
+
+def _check_account(name: str) -> None:
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError(_ACCOUNT_NAME)
 
 
 class AzureBlobSAS:
@@ -81,7 +87,15 @@ class AzureBlobSAS:
         "expired": Denial(status=403),
     }
     options: tuple[Option, ...] = (
-        Option(name="account", kind="str", default="", sentence="The storage account, which is signed; required."),
+        Option(
+            name="account",
+            kind="str",
+            default="",
+            sentence="The storage account, which is signed.",
+            check=_check_account,
+            required=True,
+            words=_ACCOUNT_NAME,
+        ),
         Option(
             name="unsafe_unsigned_operations",
             kind="bool",

@@ -287,7 +287,7 @@ class BunnyHMAC:
         refuse_unfillable(self.name, order, takes=frozenset({"address", *_EXTRAS}))
         text_ip = realm.flag(self.name, "text_ip")
         if order.address is None and (text_ip or realm.flag(self.name, "bound")):
-            raise ParameterInvalid("This site binds its tokens to an address, and none was given.")
+            raise ParameterInvalid("This site binds its tokens to an address, and none was given (--ip).")
         address = "" if order.address is None else str(_single(order.address))
         binary = bool(address) and not text_ip
         wire, mark = (_BINARY, _BOUND_HMAC) if binary else (_ORDERS[2], _HMAC)
@@ -483,7 +483,7 @@ def _ordered_address(
 ) -> Address | None:
     refuse_unfillable(dialect, order, takes=takes | ({"address"} if bound else set()))
     if bound and order.address is None:
-        raise ParameterInvalid("This site binds its Bunny tokens to an address, and none was given.")
+        raise ParameterInvalid("This site binds its Bunny tokens to an address, and none was given (--ip).")
     return None if order.address is None else _single(order.address)
 
 

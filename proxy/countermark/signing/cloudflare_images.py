@@ -24,6 +24,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import holds, sign
 from countermark.signing.query import plain
@@ -49,12 +50,7 @@ class CloudflareImages:
             default=False,
             sentence="The path's last segment names a preset; the picture is what stands before it.",
         ),
-        Option(
-            name="unsafe_unlimited",
-            kind="bool",
-            default=False,
-            sentence="Takes URLs without `exp`, which never end.",
-        ),
+        MAY_BE_ENDLESS,
     )
     capabilities = Capabilities(
         title="Cloudflare Images",
@@ -83,8 +79,6 @@ class CloudflareImages:
         # Taken anywhere else, it would give one URL as many spellings as it has parameters.
         if last.name != "sig":
             raise SignatureInvalid("sig must be the last parameter.")
-        if "exp" not in pairs and not realm.flag(self.name, "unsafe_unlimited"):
-            raise ParameterInvalid("exp is required beside sig.")
         path, variant = _split(target.path) if realm.flag(self.name, "variants") else (target.path, "")
         query = "&".join([pair.raw for pair in signed])
         return Presented(

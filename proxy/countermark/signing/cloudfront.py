@@ -88,6 +88,7 @@ class CloudFront:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=True,
@@ -141,6 +142,7 @@ class CloudFrontCookie:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=True,
@@ -149,6 +151,7 @@ class CloudFrontCookie:
         binds=frozenset({"not_before"}),
         waivers=frozenset({"empty-segment"}),
         cookies=frozenset(f"CloudFront-{name}" for name in _NAMES),
+        unminted="A CloudFront cookie is no part of a URL; sign the URL itself with dialect cloudfront.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -166,7 +169,7 @@ class CloudFrontCookie:
         return _parts(presented)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid("A CloudFront cookie is no part of a URL; sign the URL itself with dialect cloudfront.")
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 def read_policy(data: bytes) -> Policy:

@@ -1,7 +1,7 @@
 """Cloudinary's signed URLs, https://cloudinary.com/documentation/control_access_to_media.
 
     cloudinary              {prefix}image/{type}/s--{signature}--/{transformation}/v{version}/{public id}
-    cloudinary_auth_token   the same or any path, with __cld_token__=ip=…~st=…~exp=…~acl=…~hmac=…
+    cloudinary_auth_token   the same or any path, with __cld_token__=ip=…~st=…~exp=…~acl=…~hmac=… in the query or a cookie
 
 A signature is the hash of transformation, slash, public id and secret, cut to 32 or 8 characters of base64url; prefix, type and
 version are not in it. A token is an HMAC-SHA-256 over its fields, and over the whole path where it has no ACL.
@@ -22,6 +22,7 @@ from countermark.core.request import EdgeRequest
 from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
 from countermark.settings.option import Option
+from countermark.signing.cookies import read_cookie
 from countermark.signing.dialect import (
     Capabilities,
     Denial,
@@ -31,6 +32,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import ALWAYS_ENDLESS
 from countermark.signing.primitives import digest, mac, same
 
 _DENIALS: Mapping[str, Denial] = {
@@ -84,6 +86,7 @@ class Cloudinary:
             default=False,
             sentence="Also take the parameter `_a` that some SDKs add; nothing signs it.",
         ),
+        ALWAYS_ENDLESS,
     )
     capabilities = Capabilities(
         title="Cloudinary, signature",
@@ -156,13 +159,21 @@ class Cloudinary:
 
 
 class CloudinaryAuthToken:
-    """The token in the query."""
+    """The token, in the place that the site names."""
 
     name = "cloudinary_auth_token"
     syntax = "cloudinary"
     reserved = frozenset({TOKEN})
     denials = _DENIALS
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (
+        Option(
+            name="carrier",
+            kind="str",
+            default="query",
+            sentence="Where the token stands.",
+            choices=("query", "cookie"),
+        ),
+    )
     capabilities = Capabilities(
         title="Cloudinary, auth token",
         page="cloudinary",
@@ -180,15 +191,16 @@ class CloudinaryAuthToken:
         forms=("hex_secret", "secret"),
         least_secret=16,
         waivers=frozenset({"empty-segment", "encoded-slash"}),
+        cookies=frozenset({TOKEN}),
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
         target = request.target
-        if all(pair.name != TOKEN for pair in target.pairs):
+        by_cookie = realm.text(self.name, "carrier") == "cookie"
+        text = _from_cookie(request) if by_cookie else _from_query(target)
+        if text is None:
             return None
-        if len(target.pairs) != 1 or not target.pairs[0].raw.startswith(f"{TOKEN}="):
-            raise ParameterUnknown(f"Beside {TOKEN} no parameter is taken: nothing signs it.")
-        fields, signature = _token(target.pairs[0].raw.removeprefix(f"{TOKEN}="))
+        fields, signature = _token(text)
         acl = fields.get("acl")
         if acl is not None and not _covers(acl, target.path):
             raise SignatureInvalid("The token's ACL does not cover this path.")
@@ -204,6 +216,7 @@ class CloudinaryAuthToken:
             address=_address(fields["ip"]) if "ip" in fields else None,
             preset=preset,
             source=source,
+            from_headers=by_cookie,
             confidence=frozenset({"host-unsigned", "method-unsigned"}),
         )
 
@@ -218,6 +231,8 @@ class CloudinaryAuthToken:
         """For this one path; `--with acl /image/authenticated/*` for all that a pattern covers."""
         refuse_unfillable(self.name, order, takes=frozenset({"not_before", "address", "acl"}))
         refuse_reserved(target, self.reserved)
+        if realm.text(self.name, "carrier") != "query":
+            raise ParameterInvalid("This site takes its tokens from a cookie, not from the URL.")
         if target.query is not None or key.algorithm != "hmac-sha256":
             raise ParameterInvalid("A Cloudinary token is made for a path without a query, by an hmac-sha256 key.")
         fields = {} if order.address is None else {"ip": str(order.address)}
@@ -295,6 +310,21 @@ def _meaning(path: str) -> tuple[tuple[Pair, ...], str, str]:
 
 def _cut(key: Key, signed: bytes, size: int) -> bytes:
     return urlsafe_b64encode(digest(key, signed + key.material))[:size]
+
+
+def _from_query(target: Target) -> str | None:
+    if all(pair.name != TOKEN for pair in target.pairs):
+        return None
+    if len(target.pairs) != 1 or not target.pairs[0].raw.startswith(f"{TOKEN}="):
+        raise ParameterUnknown(f"Beside {TOKEN} no parameter is taken: nothing signs it.")
+    return target.pairs[0].raw.removeprefix(f"{TOKEN}=")
+
+
+def _from_cookie(request: EdgeRequest) -> str | None:
+    text = read_cookie(request.headers, TOKEN)
+    if text is not None and request.target.query is not None:
+        raise ParameterUnknown(f"Beside the cookie {TOKEN} no parameter is taken: nothing signs it.")
+    return text
 
 
 def _token(text: str) -> tuple[dict[str, str], bytes]:

@@ -24,6 +24,7 @@ class Realm(Struct, frozen=True, kw_only=True):
     base_url   scheme and host as the viewer sees them, without a slash at the end, for dialects that sign them; "" where
                the settings do not say
     sources    URL prefixes, each with a slash at its end, that mean this site's origin
+    outer      the dialect that each request must pass too, by cookies or header fields; "" for none
     """
 
     site: str
@@ -33,6 +34,7 @@ class Realm(Struct, frozen=True, kw_only=True):
     options: Mapping[str, Mapping[str, Value]] = {}
     base_url: str = ""
     sources: tuple[str, ...] = ()
+    outer: str = ""
 
     def option(self, dialect: str, name: str) -> Value:
         """The value of a declared option of one of the realm's dialects."""
@@ -85,6 +87,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret   bytes of the shortest shared secret; the bound is the vendor's where it is lower than 32
     salted         whether a key has a salt beside its secret
     private_once   whether the vendor shows a new private key once and keeps the public half alone
+    signs_base_url  whether every signature covers scheme and host, so that a site must have a `base_url`
+    unminted       why no URL can be signed in it, in a sentence for whoever asked for one; "" where one can
     waivers        rules of core/target.py that the vendor's URLs cannot keep
     cookies        names of the cookies that may carry its credentials
     headers        lower-case names of the header fields that may
@@ -107,6 +111,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     least_secret: int = 32
     salted: bool = False
     private_once: bool = False
+    signs_base_url: bool = False
+    unminted: str = ""
     waivers: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
@@ -224,7 +230,8 @@ def refuse_unfillable(dialect: str, order: MintOrder, *, takes: frozenset[str] =
     """Refuse what this dialect cannot say. `takes` names what it can: not_before, address, and names of extras."""
     wanted = {name for name in ("not_before", "address") if getattr(order, name) is not None} | order.extras.keys()
     if wanted - takes:
-        raise ParameterInvalid(f"{dialect} cannot sign {', '.join(sorted(wanted - takes))} into a URL.")
+        able = f"can sign {', '.join(sorted(takes))}" if takes else "takes nothing but its own expiry"
+        raise ParameterInvalid(f"{dialect} cannot sign {', '.join(sorted(wanted - takes))} into a URL; it {able}.")
 
 
 def refuse_reserved(target: Target, reserved: frozenset[str]) -> None:

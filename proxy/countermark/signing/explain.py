@@ -5,17 +5,15 @@ For the holder of the keys only. It never tells the signature that would have be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     CountryMismatch,
+    DialectsMixed,
     Expired,
     KeyInactive,
     LifetimeExceeded,
@@ -27,23 +25,19 @@ from countermark.core.errors import (
 )
 from countermark.core.grant import Claims
 from countermark.core.request import Address, EdgeRequest
-from countermark.core.target import Target, parse_target
+from countermark.core.target import parse_target
 from countermark.keys.keyring import Keyring
 from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.findings import NOWHERE, Finding, Refusal, findings
 from countermark.signing.realm import waivers
-from countermark.signing.repairs import Repair, lenient_target, repairs
+from countermark.signing.repairs import lenient_target
 from countermark.signing.table import DIALECTS
-from countermark.signing.verify import AHEAD, authenticate, signer
-
-NOWHERE = ip_address("192.0.2.0")
-"""Stands for a client whose address is not known (RFC 5737)."""
-
-_TIMES = frozenset({"exp", "nbf", "expire"})
-_THIRTEEN_DIGITS = re.compile(r"[0-9]{13}")
+from countermark.signing.verify import authenticate
 
 _STEPS: tuple[tuple[type[CountermarkError], str], ...] = (
     (MethodNotAllowed, "method"),
     (SignatureMissing, "dialect"),
+    (DialectsMixed, "dialect"),
     (SignatureInvalid, "signature"),
     (KeyInactive, "key"),
     (NotYetValid, "time"),
@@ -59,14 +53,6 @@ class Part(Struct, frozen=True):
 
     name: str
     text: str
-
-
-class Finding(Struct, frozen=True):
-    """Something that explains a refusal. `proven`: undoing it makes the signature hold."""
-
-    change: str
-    detail: str
-    proven: bool
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -120,7 +106,7 @@ def explain(
             reason=broken.reason,
             detail=broken.detail,
             private=f"rule {broken.rule}",
-            findings=_proven(request, realm, keyring),
+            findings=findings(_refusal(broken, None, request, realm, keyring, now)),
         )
     try:
         claims = authenticate(request, realm, keyring, now)
@@ -154,73 +140,27 @@ def _refused(error: CountermarkError, request: EdgeRequest, realm: Realm, keyrin
         key_id=presented.key_id if presented else "",
         parts=_parts(dialect, presented),
         expires_in=_expires_in(presented, now),
-        findings=_findings(error, request, presented, dialect, realm, keyring, now),
+        findings=findings(_refusal(error, presented, request, realm, keyring, now)),
     )
 
 
-def _findings(
+def _refusal(
     error: CountermarkError,
-    request: EdgeRequest,
     presented: Presented | None,
-    dialect: Dialect,
+    request: EdgeRequest,
     realm: Realm,
     keyring: Keyring,
     now: float,
-) -> tuple[Finding, ...]:
-    if isinstance(error, (Expired, NotYetValid)) and presented is not None:
-        return (_clock(error, presented, now),)
-    found = (*_milliseconds(request.target), *_proven(request, realm, keyring))
-    if isinstance(error, SignatureInvalid) and presented is not None and presented.key_id:
-        found = (*_wrong_key(presented.key_id, dialect, realm, keyring), *found)
-    return found
-
-
-def _clock(error: CountermarkError, presented: Presented, now: float) -> Finding:
-    if isinstance(error, Expired) and presented.expires is not None:
-        detail = f"expired {int(now - presented.expires)} seconds ago by this clock"
-    else:
-        begins = max(presented.not_before or 0, (presented.issued or 0) - AHEAD)
-        detail = f"valid in {int(begins - now) + 1} seconds by this clock"
-    return Finding("clock", f"{detail}; the signature itself holds", proven=True)
-
-
-def _milliseconds(target: Target) -> tuple[Finding, ...]:
-    named = [pair.name for pair in target.pairs if pair.name in _TIMES and _THIRTEEN_DIGITS.fullmatch(pair.value)]
-    return tuple(Finding("clock", f"{name} looks like milliseconds; it takes seconds", proven=False) for name in named)
-
-
-def _wrong_key(key_id: str, dialect: Dialect, realm: Realm, keyring: Keyring) -> tuple[Finding, ...]:
-    named = next((key for key in keyring.keys if key.id == key_id), None)
-    if named is None:
-        return (Finding("key", "the keyring has no key of this id", proven=False),)
-    if named.dialect != dialect.name:
-        return (Finding("key", f"this key belongs to the dialect {named.dialect}", proven=False),)
-    if not named.opens(realm.site):
-        return (Finding("key", f"this key does not open the site {realm.site}", proven=False),)
-    return ()
-
-
-def _proven(request: EdgeRequest, realm: Realm, keyring: Keyring) -> tuple[Finding, ...]:
-    """The repairs that make the signature hold."""
-    key_ids = tuple(key.id for key in keyring.keys if key.opens(realm.site))
-    found: dict[str, Finding] = {}
-    for repair in repairs(request.target, key_ids):
-        if repair.change not in found and _holds(repair, request, realm, keyring):
-            found[repair.change] = Finding(repair.change, repair.detail, proven=True)
-    return tuple(found.values())
-
-
-def _holds(repair: Repair, request: EdgeRequest, realm: Realm, keyring: Keyring) -> bool:
-    repaired = replace(request, target=repair.target)
-    for name in realm.dialects:
-        try:
-            presented = DIALECTS[name].read(repaired, realm)
-            if presented is not None:
-                signer(presented, DIALECTS[name], realm, keyring)
-                return True
-        except CountermarkError:
-            continue
-    return False
+) -> Refusal:
+    return Refusal(
+        error=error,
+        request=request,
+        dialect=DIALECTS[error.dialect or realm.dialects[0]],
+        presented=presented,
+        realm=realm,
+        keyring=keyring,
+        now=now,
+    )
 
 
 def _presented(request: EdgeRequest, realm: Realm) -> Presented | None:

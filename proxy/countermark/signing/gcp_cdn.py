@@ -69,6 +69,7 @@ class GCPCDN:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
@@ -133,6 +134,7 @@ class GCPCDNCookie:
         signs_path=True,
         signs_query=False,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
@@ -140,6 +142,8 @@ class GCPCDNCookie:
         key_ids=True,
         forms=("base64_secret", "secret"),
         least_secret=16,
+        cookies=frozenset({COOKIE}),
+        unminted="A Cloud CDN cookie is no part of a URL: its value is that of a prefix of gcp_cdn, with ':' for '&'.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -160,7 +164,7 @@ class GCPCDNCookie:
         return (("cookie", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid(f"{self.name} signs a cookie and no URL: make a prefix of gcp_cdn, with ':' for '&'.")
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 def _presented(

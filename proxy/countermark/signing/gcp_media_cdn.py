@@ -2,6 +2,7 @@
 
     gcp_media_cdn          {url}?Expires={unix}&KeyName={id}&Signature={s}                 of the URL in front of Signature
                            {url}?URLPrefix={b64}&Expires={unix}&KeyName={id}&Signature={s}     of these three parameters
+                           {prefix}edge-cache-token=Expires={unix}&KeyName={id}&Signature={s}/{rest}   of what comes before
     gcp_media_cdn_cookie   Edge-Cache-Cookie=URLPrefix={b64}:Expires={unix}:KeyName={id}:Signature={s}
     gcp_media_cdn_token    {path}?edge-cache-token={fields joined by ~}~Signature={s}, or ~hmac={hex}
 
@@ -57,6 +58,7 @@ _FIELDS = (
     "hmac",
 )
 _SCOPES = frozenset({"URLPrefix", "PathGlobs", "FullPath"})
+_COMPONENT = re.compile(rf"(/|/.*/){_TOKEN}=(Expires=([^&/]*)&KeyName=([^&/]*))&Signature=([^&/]*)/(.+)")
 _MAX_PARTS = 10
 _ED25519_BYTES = 64
 _MAC_BYTES = (20, 32)
@@ -85,7 +87,7 @@ _SOURCE = "https://cloud.google.com/media-cdn/docs/create-signatures"
 
 
 class MediaCDN:
-    """Signed URLs, of one URL or of a prefix."""
+    """Signed URLs, of one URL or of a prefix; the prefix may end with the credentials, as a folder of the path."""
 
     name = "gcp_media_cdn"
     syntax = "native"
@@ -100,6 +102,7 @@ class MediaCDN:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
@@ -108,9 +111,11 @@ class MediaCDN:
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
-        if "Signature" not in {pair.name for pair in request.target.pairs}:
-            return None
         target = request.target
+        if f"/{_TOKEN}=" in target.path:
+            return self._read_component(target, realm)
+        if "Signature" not in {pair.name for pair in target.pairs}:
+            return None
         pairs, values = split_tail(target, self.reserved)
         if tuple(values) not in (_WHOLE, _PREFIXED):
             raise ParameterInvalid(
@@ -124,6 +129,29 @@ class MediaCDN:
         signed = f"{url}{'&' if pairs else '?'}{signed}"
         return _presented(target.path, pairs, values, signed, weak=frozenset({"method-unsigned"}))
 
+    def _read_component(self, target: Target, realm: Realm) -> Presented:
+        """The picture is what the path says without the credentials: all below the folder in front of them is signed."""
+        found = _COMPONENT.fullmatch(target.path)
+        # With two of them, the one that was signed and the one that a later reader takes out could be different ones.
+        if found is None or target.path.count(f"/{_TOKEN}=") != 1:
+            raise ParameterInvalid(
+                f"The path has one {_TOKEN}=Expires=…&KeyName=…&Signature=… as a folder, in this order."
+            )
+        folder, facts, expires, key_name, text, rest = found.groups()
+        signature = read_base64url(text)
+        if signature is None or len(signature) != _ED25519_BYTES:
+            raise SignatureInvalid("Signature in a path must be 86 characters of base64url without padding.")
+        return Presented(
+            signature=signature,
+            key_id=key_name,
+            path=folder + rest,
+            pairs=_obeyed(target.pairs, realm, self.name),
+            message=f"{viewer_base(realm)}{folder}{_TOKEN}={facts}".encode(),
+            expires=read_delimited("Expires", expires),
+            exclusive_expiry=True,
+            confidence=_WEAK,
+        )
+
     def holds(self, presented: Presented, key: Key) -> bool:
         return key.algorithm == "ed25519" and holds(key, presented.message, presented.signature)
 
@@ -131,10 +159,12 @@ class MediaCDN:
         return (("signed text", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        refuse_unfillable(self.name, order, takes=frozenset({"prefix"}))
+        refuse_unfillable(self.name, order, takes=frozenset({"prefix", "folder"}))
         refuse_reserved(target, self.reserved)
         base = viewer_base(realm)
         facts = f"Expires={order.expires}&KeyName={key.id}"
+        if "folder" in order.extras:
+            return _with_component(target, order.extras, base, facts, key)
         if "prefix" in order.extras:
             facts = f"URLPrefix={_padded((base + order.extras['prefix']).encode())}&{facts}"
             signed = facts
@@ -161,12 +191,14 @@ class MediaCDNCookie:
         signs_path=True,
         signs_query=False,
         signs_host=True,
+        signs_base_url=True,
         signs_method=False,
         expiry=True,
         address=False,
         prefix=True,
         key_ids=True,
         cookies=frozenset({_COOKIE}),
+        unminted="A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -190,9 +222,7 @@ class MediaCDNCookie:
         return (("signed text", presented.message.decode()),)
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid(
-            "A Media CDN cookie is no part of a URL; sign the URL itself with dialect gcp_media_cdn."
-        )
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 class MediaCDNToken:
@@ -284,6 +314,18 @@ class MediaCDNToken:
         elif fields["FullPath"] or "~" in path:
             # The path is signed between two "~": one in it would write fields of its own.
             raise ParameterInvalid("FullPath stands without a value, and for no path with a '~'.")
+
+
+def _with_component(target: Target, extras: Mapping[str, str], base: str, facts: str, key: Key) -> str:
+    folder = extras["folder"]
+    inside = folder.startswith("/") and folder.endswith("/") and target.path.startswith(folder)
+    if not inside or target.query is not None or extras.keys() != {"folder"}:
+        raise ParameterInvalid(
+            "folder is one with a slash at both ends in which the path lies, for a URL without query."
+        )
+    signed = f"{folder}{_TOKEN}={facts}"
+    signature = base64url(sign(key, f"{base}{signed}".encode()))
+    return f"{signed}&Signature={signature}/{target.path.removeprefix(folder)}"
 
 
 def _presented(

@@ -27,6 +27,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import mac, same
 
@@ -47,7 +48,7 @@ class ImageKit:
         "signature_invalid": Denial(status=401),
         "expired": Denial(status=401),
     }
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (MAY_BE_ENDLESS,)
     capabilities = Capabilities(
         title="ImageKit",
         page="imagekit",

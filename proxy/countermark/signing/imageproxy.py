@@ -18,6 +18,7 @@ from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
 from countermark.settings.option import Option
 from countermark.signing.dialect import Capabilities, Denial, MintOrder, Presented, Realm, refuse_unfillable
+from countermark.signing.endless import MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import mac, same
 
@@ -43,7 +44,7 @@ class ImageProxy:
         "signature_invalid": Denial(status=403),
         "expired": Denial(status=403),
     }
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (MAY_BE_ENDLESS,)
     capabilities = Capabilities(
         title="willnorris/imageproxy",
         page="imageproxy",

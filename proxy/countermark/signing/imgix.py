@@ -29,6 +29,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import digest, same
 
@@ -48,7 +49,7 @@ class Imgix:
         "signature_invalid": Denial(status=403),
         "expired": Denial(status=404),
     }
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (MAY_BE_ENDLESS,)
     capabilities = Capabilities(
         title="imgix",
         page="imgix",

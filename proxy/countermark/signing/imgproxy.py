@@ -20,6 +20,7 @@ from countermark.core.target import Pair, Target
 from countermark.keys.keyring import Key
 from countermark.settings.option import Option
 from countermark.signing.dialect import Capabilities, Denial, MintOrder, Presented, Realm, refuse_unfillable
+from countermark.signing.endless import MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import mac, same
 
@@ -62,6 +63,7 @@ class Imgproxy:
             default=False,
             sentence="The first segment is the name of a preset; there are no options.",
         ),
+        MAY_BE_ENDLESS,
     )
     capabilities = Capabilities(
         title="imgproxy",

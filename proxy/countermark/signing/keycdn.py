@@ -30,6 +30,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import ALWAYS_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import digest, same
 
@@ -61,7 +62,7 @@ class KeyCDNImage:
     syntax = "keycdn"
     reserved = frozenset({"token"})
     denials: Mapping[str, Denial] = _DENIALS
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (ALWAYS_ENDLESS,)
     capabilities = Capabilities(
         title="KeyCDN, signed image processing",
         page="keycdn",
@@ -184,7 +185,7 @@ class KeyCDNAccess:
         bound = realm.flag(self.name, "ip")
         refuse_unfillable(self.name, order, takes=frozenset({"address"} if bound else ()))
         if bound and order.address is None:
-            raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given.")
+            raise ParameterInvalid("This site binds its KeyCDN tokens to an address, and none was given (--ip).")
         if isinstance(order.address, IPv4Network | IPv6Network):
             raise ParameterInvalid("A KeyCDN token is bound to one address, never to a network.")
         address = "" if order.address is None else str(order.address)

@@ -119,6 +119,9 @@ class Native:
         values = {pair.name: pair.value for pair in target.pairs}
         if "sig" not in values:
             return None
+        # Others call their signature `sig` too; none of ours is without the id of its key.
+        if "kid" not in values and len(realm.dialects) > 1:
+            return None
         # One spelling a URL: else a signed URL has endless siblings that caches and revocation take for others.
         if len(values) != len(target.pairs) or not CANONICAL_QUERY.fullmatch(target.query or ""):
             raise TargetMalformed(

@@ -35,6 +35,7 @@ from countermark.signing.dialect import (
     refuse_reserved,
     refuse_unfillable,
 )
+from countermark.signing.endless import ALWAYS_ENDLESS, MAY_BE_ENDLESS
 from countermark.signing.expiry import read_expiry
 from countermark.signing.primitives import digest, holds, same, sign
 from countermark.signing.query import plain, refuse_unsigned
@@ -59,12 +60,6 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 _LIFETIME = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
-_UNLIMITED = Option(
-    name="unsafe_unlimited",
-    kind="bool",
-    default=False,
-    sentence="Takes links without an end.",
-)
 _SPELLINGS = Option(
     name="unsafe_spellings",
     kind="bool",
@@ -153,7 +148,7 @@ class NginxSecureLink:
             sentence="The directive: what is hashed, with {secret} in the secret's place.",
             check=_check_md5,
         ),
-        _UNLIMITED,
+        MAY_BE_ENDLESS,
         _SPELLINGS,
     )
     capabilities = Capabilities(
@@ -181,7 +176,7 @@ class NginxSecureLink:
         # nginx cuts what the directive yields at its first comma, wherever the fields came from.
         hashed, comma, expiry = ",".join(fields).partition(",")
         expires = read_expiry("The expiry", expiry) if comma else None
-        _hold_the_end(link, expires, realm)
+        _hold_the_end(link, expires)
         return _presented(
             request, link, realm, signature=_base64url(hashed, {_MD5_BYTES}), expires=expires, confidence="md5"
         )
@@ -226,7 +221,7 @@ class NginxSecureLinkHMAC:
             sentence="The directive: what is signed.",
             check=_check_message,
         ),
-        _UNLIMITED,
+        MAY_BE_ENDLESS,
         _SPELLINGS,
     )
     capabilities = Capabilities(
@@ -257,8 +252,6 @@ class NginxSecureLinkHMAC:
         expires = issued + lifetime if issued is not None and lifetime else None
         for name in link.fields[1:]:
             _hold_the_field(link, name)
-        if expires is None and not realm.flag(self.name, _UNLIMITED.name):
-            raise ParameterInvalid("This site takes no links without an end.")
         signature = _base64url(fields[0], _MAC_BYTES)
         return _presented(request, link, realm, signature=signature, expires=expires, issued=issued)
 
@@ -289,7 +282,10 @@ class NginxSecureLinkSecret:
     syntax = "native"
     reserved: frozenset[str] = frozenset()
     denials: Mapping[str, Denial] = _DENIALS
-    options = (Option(name="prefix", kind="str", default="p", sentence="The path's first segment, before the hash."),)
+    options = (
+        Option(name="prefix", kind="str", default="p", sentence="The path's first segment, before the hash."),
+        ALWAYS_ENDLESS,
+    )
     capabilities = Capabilities(
         title="nginx, secure_link_secret",
         page="nginx",
@@ -386,13 +382,11 @@ def _header(request: EdgeRequest, variable: str) -> str:
     return value
 
 
-def _hold_the_end(link: _Link, expires: int | None, realm: Realm) -> None:
-    """Refuse an expiry that anybody could change, and a link without one."""
+def _hold_the_end(link: _Link, expires: int | None) -> None:
+    """Refuse an expiry that anybody could change."""
     if (expires is not None) != ("secure_link_expires" in link.template.variables):
         private = "secure_link_md5 holds an expiry that secure_link does not bring, or the other way about"
         raise SignatureInvalid("The signature does not belong to this URL.", private=private)
-    if expires is None and not realm.flag(link.dialect, _UNLIMITED.name):
-        raise ParameterInvalid("This site takes no links without an end.")
 
 
 def _hold_the_field(link: _Link, name: str) -> None:
@@ -487,7 +481,7 @@ def _ordered(link: _Link, target: Target, realm: Realm, order: MintOrder, times:
     if link.from_headers:
         raise ParameterInvalid("This site's links hold header fields, which stand in no URL.")
     if bound and order.address is None:
-        raise ParameterInvalid("This site binds its links to an address, and none was given.")
+        raise ParameterInvalid("This site binds its links to an address, and none was given (--ip).")
     client = ip_network(order.address or "192.0.2.0").network_address
     host = urlsplit(realm.base_url).hostname or ""
     request = EdgeRequest(id="", method="GET", target=target, host=host, client=client, headers={}, received=0.0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import SiteSettings
-from countermark.settings.option import Value, Written
+from countermark.settings.option import Value
 from countermark.signing.dialect import Realm
+from countermark.signing.endless import UNLIMITED
 from countermark.signing.table import DIALECTS
 
 
@@ -27,7 +26,8 @@ def realm_of(site: SiteSettings) -> Realm:
         audience=site.audience or site.name,
         dialects=site.accept,
         prefix=site.match.prefix,
-        options={name: _options(name, site.dialects.get(name, {})) for name in site.accept},
+        outer=site.outer,
+        options={name: _options(name, site) for name in (*site.accept, site.outer) if name},
         base_url=site.base_url.rstrip("/"),
         sources=site.sources,
     )
@@ -43,7 +43,10 @@ def waivers(realm: Realm) -> frozenset[str]:
     return frozenset().union(*(DIALECTS[name].capabilities.waivers for name in realm.dialects))
 
 
-def _options(dialect: str, written: Mapping[str, Written]) -> dict[str, Value]:
+def _options(dialect: str, site: SiteSettings) -> dict[str, Value]:
     """The settings were checked against the declared options when they were read."""
     declared = {option.name: option for option in DIALECTS[dialect].options}
-    return defaults(dialect) | {name: declared[name].read(value) for name, value in written.items()}
+    written = {name: declared[name].read(value) for name, value in site.dialects.get(dialect, {}).items()}
+    # The outer dialect's end is the end of what has none itself.
+    ended = {UNLIMITED: True} if site.outer and UNLIMITED in declared else {}
+    return defaults(dialect) | ended | written

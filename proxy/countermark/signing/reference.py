@@ -20,6 +20,36 @@ sets their options under `sites[].dialects.NAME`; a request never chooses beyond
 
 A cell says what the signature covers, or what the URL can be bound to. Statuses are the vendor's own where it has some.
 An option that weakens a dialect has a name that starts with `unsafe_`.
+
+Old formats are taken with bounds that their vendors do not have, and each waiver has a name:
+
+- **No end.** A URL that never ends is refused with 403 `lifetime_exceeded`, however authentic, unless the site sets the
+  dialect's `unsafe_unlimited` or has an outer dialect. Where no URL of a dialect can have an end, the settings must have one of
+  the two.
+- **MD5.** What an MD5 key signs may live one hour, counted from when it is used; `unsafe_max_life` in the key's entry, in
+  the place of `max_life`, lets it live longer.
+- **MD5 and SHA-1** are named when the gateway starts and by `countermark check` (`legacy_hash`), as are all `unsafe_`
+  options that are set (`unsafe_option`); `countermark_cautions` counts them.
+
+A site's `outer` dialect has its credentials in cookies or header fields, and each request must pass it too: what one CDN signs
+for ever, another one, or a login's cookie, ends. The answer ends with the first of both, and is private.
+
+`countermark sign --dialect NAME` makes a URL with a key of the keyring, `verify` says whether the site takes it now, and
+`explain` names the first failed check, shows what is signed, and tries what programs do to URLs on their way: each change
+that makes the signature hold when it is undone is named and said to explain the refusal.
+
+| change | what happened |
+|---|---|
+| `extra-parameter`, `missing-parameter` | a parameter came in, such as `utm_source`, or the key's id was lost |
+| `escaping`, `plus` | characters were escaped, decoded, escaped twice or in small letters; a space became `+` |
+| `slash` | `//` was collapsed, a slash was added, at the end too |
+| `case`, `extension` | letters changed their case; an extension was added, changed or lost |
+| `order`, `html-entities` | the query was sorted; `&` became `&amp;` |
+| `signature-text`, `field-text` | the signature in another base64 or in hexadecimal; a cookie or field quoted or escaped |
+| `clock`, `key`, `dialect`, `host`, `address` | the time; whose key, dialect, host it is |
+
+Dialects that share a name for their signature stand side by side in one site only if the first leaves the others' URLs
+alone: `native`, in front, leaves those without `kid`. `sign` says so where a site would take a URL for another dialect's.
 """
 
 _FACTS = {
@@ -60,6 +90,12 @@ def _section(dialect: Dialect) -> Iterator[str]:
         + (f", {facts.least_secret} bytes at least{', with `salt_hex`' if facts.salted else ''}.")
     )
     yield ""
+    if facts.unminted:
+        yield f"`countermark sign` makes none: {facts.unminted}"
+        yield ""
+    if facts.signs_base_url:
+        yield "A site that accepts it must have a `base_url`."
+        yield ""
     if facts.waivers:
         yield f"Target rules that it cannot keep: {', '.join(sorted(facts.waivers))}."
         yield ""
@@ -70,9 +106,10 @@ def _section(dialect: Dialect) -> Iterator[str]:
         yield "| option | value | default | meaning |"
         yield "|---|---|---|---|"
         for option in dialect.options:
-            default = json.dumps(option.default).strip('"') or "empty"
+            value = json.dumps(option.default).strip('"') or "empty"
+            default = "required" if option.required or option.waives else f"`{value}`"
             expected = option.expected.replace("|", "\\|")
-            yield f"| `{option.name}` | {expected} | `{default}` | {option.sentence} |"
+            yield f"| `{option.name}` | {expected} | {default} | {option.sentence} |"
         yield ""
 
 

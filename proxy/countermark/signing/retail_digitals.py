@@ -182,7 +182,9 @@ class RetailDigitals:
         refuse_unfillable(self.name, order, takes=frozenset({"address", "client_id", "geo"}))
         refuse_reserved(target, self.reserved)
         if not isinstance(order.address, IPv4Address | IPv6Address) or "client_id" not in order.extras:
-            raise ParameterInvalid("A Retail Digitals token needs the client's address and a client_id.")
+            raise ParameterInvalid(
+                "A Retail Digitals token needs the client's address (--ip) and its name (--with client_id NAME)."
+            )
         if not order.nonce or order.expires - order.now > LONGEST_LIFE:
             raise ParameterInvalid(f"A Retail Digitals token has a nonce and lives at most {LONGEST_LIFE} seconds.")
         body = Body(

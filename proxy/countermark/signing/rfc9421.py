@@ -83,6 +83,7 @@ class MessageSignature:
         binds=frozenset({"issued"}),
         forms=("secret", "base64_secret"),
         headers=frozenset({"signature", "signature-input"}),
+        unminted="A message signature is no part of a URL; the CDN signs each of its requests.",
     )
 
     def read(self, request: EdgeRequest, realm: Realm) -> Presented | None:
@@ -125,7 +126,7 @@ class MessageSignature:
         return tuple((name.strip('"'), text) for name, _, text in (line.partition(": ") for line in lines))
 
     def mint(self, target: Target, realm: Realm, key: Key, order: MintOrder) -> str:
-        raise ParameterInvalid("A message signature is no part of a URL; the CDN signs each of its requests.")
+        raise ParameterInvalid(self.capabilities.unminted)
 
 
 def read_input(text: str) -> Input:

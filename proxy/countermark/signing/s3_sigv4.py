@@ -87,6 +87,7 @@ class S3SigV4:
         signs_path=True,
         signs_query=True,
         signs_host=True,
+        signs_base_url=True,
         signs_method=True,
         expiry=True,
         address=False,

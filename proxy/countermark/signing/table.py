@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countermark.keys.keyfile import OWN_USES, KeyUse
-from countermark.settings.option import Option
+from countermark.settings.option import DialectUse
 from countermark.signing.akamai import AkamaiEdgeAuth
 from countermark.signing.azure_blob_sas import AzureBlobSAS
 from countermark.signing.bunny import BunnyBasic, BunnyHMAC, BunnySHA256Legacy
@@ -81,5 +81,8 @@ KEY_USES: Mapping[str, KeyUse] = {
 } | dict(OWN_USES)
 """What the keyring file may hold, for `keys.keyfile.load`."""
 
-OPTIONS: Mapping[str, tuple[Option, ...]] = {name: dialect.options for name, dialect in DIALECTS.items()}
-"""What `sites[].dialects` may hold, for `settings.load`."""
+SITE_USES: Mapping[str, DialectUse] = {
+    name: DialectUse(options=dialect.options, signs_base_url=dialect.capabilities.signs_base_url)
+    for name, dialect in DIALECTS.items()
+}
+"""What a site may and must set for its dialects, for `settings.load`."""

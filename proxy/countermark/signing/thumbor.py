@@ -20,6 +20,7 @@ from countermark.core.target import Pair, Target
 from countermark.keys.keyring import MACS, Key
 from countermark.settings.option import Option
 from countermark.signing.dialect import Capabilities, Denial, MintOrder, Presented, Realm, refuse_unfillable
+from countermark.signing.endless import ALWAYS_ENDLESS, MAY_BE_ENDLESS
 from countermark.signing.primitives import mac, same
 
 _LENGTHS = frozenset({28, 44, 88})
@@ -71,6 +72,7 @@ class PathSigned:
                 sentence="An image without a scheme is a path of the origin, or a URL that lacks http:// or https://.",
                 choices=("path", "http", "https"),
             ),
+            MAY_BE_ENDLESS if name == "imagor" else ALWAYS_ENDLESS,
         )
         self.capabilities = Capabilities(
             title=title,

@@ -4,7 +4,7 @@ The steps, in the order in which they are taken; each fails closed:
 
     1  target     parsed by core/target.py before anything else happens to the request
     2  method     GET and HEAD
-    3  dialect    one of the site's, and only one of them in one request
+    3  dialect    one of the site's, and only one of them in one request; the outer one too, where the site has one
     4  reading    names, limits, expiry syntax, strict decoding: `Dialect.read`
     5  MAC        over all candidate keys, always all of them
     6  key        its state and dates
@@ -17,17 +17,18 @@ from __future__ import annotations
 import hashlib
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
     CountryMismatch,
+    DialectsMixed,
     Expired,
     KeyInactive,
     LifetimeExceeded,
     MethodNotAllowed,
     NotYetValid,
-    ParameterUnknown,
     SignatureInvalid,
     SignatureMissing,
 )
@@ -36,6 +37,7 @@ from countermark.core.request import Address, EdgeRequest
 from countermark.keys.keyring import Key, KeySource
 from countermark.signing.cookies import cookie_names
 from countermark.signing.dialect import Dialect, Presented, Realm
+from countermark.signing.endless import refuse_endless
 from countermark.signing.table import DIALECTS
 
 _METHODS = frozenset({"GET", "HEAD"})
@@ -46,11 +48,13 @@ AHEAD = 60
 class Proof(Struct, frozen=True, kw_only=True):
     """Authentic credentials, whenever they are looked at: a function of method, host, target, headers and keyring.
 
-    They open nothing by themselves: `admit` says whether they do now, for this client.
+    They open nothing by themselves: `admit` says whether they do now, for this client. `outer` is the proof of the site's
+    outer dialect, where it has one; both must be admitted.
     """
 
     claims: Claims
     key: Key
+    outer: Proof | None = None
 
 
 def authenticate(request: EdgeRequest, realm: Realm, keyring: KeySource, now: float) -> Claims:
@@ -67,24 +71,44 @@ def prove(request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof:
     The result may be kept for the same method, host and target: it needs no clock, a client address that was part of the
     signed text stands in `claims.address` for `admit` to compare, and what depends on header fields says `from_headers`.
 
-    Raises MethodNotAllowed, SignatureMissing, TargetMalformed, ParameterUnknown, ParameterInvalid, TransformRefused or
-    SignatureInvalid. The error's `dialect` names the dialect that refused; where nothing was presented, the first of
-    the realm's.
+    Raises MethodNotAllowed, SignatureMissing, DialectsMixed, TargetMalformed, ParameterUnknown, ParameterInvalid,
+    TransformRefused, SignatureInvalid or, for a URL without an end, LifetimeExceeded. The error's `dialect` names the
+    dialect that refused; where nothing was presented, the first of the realm's.
     """
     if request.method not in _METHODS:
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
+    outer = _proven(realm.outer, request, realm, keyring) if realm.outer else None
+    if realm.outer and outer is None:
+        raise _nothing_presented(realm.outer)
     for name in realm.dialects:
-        dialect = DIALECTS[name]
-        try:
-            presented = dialect.read(request, realm)
-            if presented is not None:
-                _refuse_mixture(request, realm, dialect, presented)
-                key = signer(presented, dialect, realm, keyring)
-                return Proof(claims=_claims(presented, dialect, key), key=key)
-        except CountermarkError as error:
-            error.dialect = name
-            raise
-    raise _nothing_presented(realm)
+        proof = _proven(name, request, realm, keyring)
+        if proof is not None:
+            return proof if outer is None else _joined(proof, outer)
+    raise _nothing_presented(*realm.dialects)
+
+
+def _proven(name: str, request: EdgeRequest, realm: Realm, keyring: KeySource) -> Proof | None:
+    """The proof by this dialect, None where the request brings no credentials of it."""
+    dialect = DIALECTS[name]
+    try:
+        presented = dialect.read(request, realm)
+        if presented is None:
+            return None
+        if name != realm.outer:
+            _refuse_mixture(request, realm, dialect, presented)
+        key = signer(presented, dialect, realm, keyring)
+        refuse_endless(name, presented, realm, key)
+        return Proof(claims=_claims(presented, dialect, key), key=key)
+    except CountermarkError as error:
+        error.dialect = name
+        raise
+
+
+def _joined(proof: Proof, outer: Proof) -> Proof:
+    """What both allow: it ends with the first of them, and belongs to whoever has the outer credentials."""
+    ends = [claims.expires for claims in (proof.claims, outer.claims) if claims.expires is not None]
+    claims = replace(proof.claims, expires=min(ends, default=None), from_headers=True)
+    return replace(proof, claims=claims, outer=outer)
 
 
 def signer(presented: Presented, dialect: Dialect, realm: Realm, keyring: KeySource) -> Key:
@@ -123,7 +147,9 @@ def _refuse_mixture(request: EdgeRequest, realm: Realm, dialect: Dialect, presen
         facts = DIALECTS[other].capabilities
         if not (names & DIALECTS[other].reserved or cookies & facts.cookies or fields & facts.headers):
             continue
-        raise ParameterUnknown("The request mixes the credentials of two signature dialects.", private=other)
+        raise DialectsMixed(
+            "The request mixes the credentials of two signature dialects.", private=f"{dialect.name} and {other}"
+        )
 
 
 def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Claims:
@@ -132,6 +158,8 @@ def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Cl
     Raises KeyInactive, NotYetValid, Expired, LifetimeExceeded, AddressMismatch or CountryMismatch, with the dialect that
     refused.
     """
+    if proof.outer is not None:
+        admit(proof.outer, client, now, country=country)
     try:
         _check_validity(proof.claims, proof.key, now)
         _check_client(proof.claims, client, country)
@@ -203,7 +231,7 @@ def _grant_id(dialect: str, key_id: str, message: bytes) -> bytes:
     return hashlib.sha256(head + message).digest()
 
 
-def _nothing_presented(realm: Realm) -> SignatureMissing:
-    missing = SignatureMissing("The URL is not signed.")
-    missing.dialect = realm.dialects[0]
+def _nothing_presented(*dialects: str) -> SignatureMissing:
+    missing = SignatureMissing("The URL is not signed.", private=f"nothing of {', '.join(dialects)} is in it")
+    missing.dialect = dialects[0]
     return missing

@@ -83,6 +83,12 @@ _TABLE = (
     Metric(name="cache_bytes", kind="gauge", help="Bytes of finished pictures kept in memory."),
     Metric(name="workers", kind="gauge", help="Worker processes by state.", labels=("state",)),
     Metric(name="worker_deaths", kind="counter", help="Workers that died without being told to."),
+    Metric(
+        name="cautions",
+        kind="gauge",
+        help="Weaknesses that settings and keys name, as `countermark check` tells them: legacy_hash and others.",
+        labels=("name",),
+    ),
     Metric(name="reloads", kind="counter", help="Reloads by result.", labels=("result",)),
     Metric(name="build_info", kind="gauge", help="Always 1; the version is the label.", labels=("version",)),
 )

@@ -47,6 +47,7 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.TargetMalformed: Problem(400, "Malformed request target"),
     errors.BodyNotAllowed: Problem(400, "Request body not allowed"),
     errors.ParameterUnknown: Problem(400, "Unknown parameter"),
+    errors.DialectsMixed: Problem(400, "Two signature dialects"),
     errors.ParameterInvalid: Problem(400, "Invalid parameter"),
     errors.MethodNotAllowed: Problem(405, "Method not allowed"),
     errors.RangeNotSatisfiable: Problem(416, "Range not satisfiable"),

@@ -16,9 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import structlog
 import uvloop
@@ -29,6 +30,7 @@ from countermark.configuration import Configuration
 from countermark.control.plane import ControlPlane
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.settings.model import Settings
+from countermark.signing.cautions import Name, cautions
 from countermark.telemetry import log as logging
 from countermark.telemetry.events import EventSink
 from countermark.telemetry.tally import Snapshot, departed, total
@@ -77,6 +79,7 @@ async def _serve(load: Load, build_control: BuildControl, command: Sequence[str]
         listener=listener,
         telemetry=telemetry,
     )
+    supervisor.caution()
     runner = await admin.start(admin_listener, supervisor)
     try:
         return await supervisor.run(admin_name=listen.name(admin_listener))
@@ -169,6 +172,16 @@ class Supervisor:
         telemetry.watch("build_info", __version__, read=lambda: 1)
         for state in ("starting", "ready", "draining"):
             telemetry.watch("workers", state, read=partial(self._count, state))
+        self._cautions: Counter[str] = Counter()
+        for name in get_args(Name):
+            telemetry.watch("cautions", name, read=partial(self._cautioned, name))
+
+    def caution(self) -> None:
+        """Log what weakens the present configuration, and count it for /metrics."""
+        found = cautions(self.configuration.settings.sites, self.configuration.keyring)
+        self._cautions = Counter(caution.name for caution in found)
+        for caution in found:
+            log.warning(caution.name, message=caution.message)
 
     async def run(self, *, admin_name: str) -> int:
         """Start, and serve until told to stop; the exit status."""
@@ -214,6 +227,9 @@ class Supervisor:
             for worker in self._workers
         )
 
+    def _cautioned(self, name: str) -> int:
+        return self._cautions[name]
+
     def _count(self, state: str) -> int:
         return sum(worker.state == state for worker in self._workers)
 
@@ -248,6 +264,7 @@ class Supervisor:
         self._run(self.control.close())
         self.configuration, self.control = configuration, control
         logging.configure(configuration.settings.log, process="supervisor")
+        self.caution()
         for worker in old:
             self._run(self._dismiss(worker))
         return ()

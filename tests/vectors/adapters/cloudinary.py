@@ -16,7 +16,7 @@ def _signature(vector: dict[str, Any], document_keys: dict[str, Any]) -> World:
     secret = config["api_secret"].encode()
     key = Key(id="account", dialect="cloudinary", algorithm=config["algorithm"], material=secret, max_life=CENTURY)
     options: dict[str, Value] = {"types": (after.split("/")[0],), "unsafe_short": config["length"] == 8}
-    return World(keys=(key,), options=options, prefix=before)
+    return World(keys=(key,), options=options | {"unsafe_unlimited": True}, prefix=before)
 
 
 def _token(vector: dict[str, Any], document_keys: dict[str, Any]) -> World:

@@ -13,7 +13,8 @@ def _account(vector: dict[str, Any], document_keys: dict[str, Any]) -> World:
     config = vector["config"]
     secret = config["private_key"].encode()
     key = Key(id="account", dialect="imagekit", algorithm="hmac-sha1", material=secret, max_life=CENTURY)
-    return World(keys=(key,), prefix=urlsplit(config["url_endpoint"]).path)
+    prefix = urlsplit(config["url_endpoint"]).path
+    return World(keys=(key,), options={"unsafe_unlimited": True}, prefix=prefix)
 
 
 ADAPTERS: dict[str, Adapter] = {"imagekit": _account}

@@ -11,7 +11,7 @@ from tests.vectors.adapters import CENTURY, Adapter, World
 def _server(vector: dict[str, Any], document_keys: dict[str, Any]) -> World:
     secret = vector["config"]["secret"].encode()
     key = Key(id="server", dialect="imageproxy", algorithm="hmac-sha256", material=secret, max_life=CENTURY)
-    return World(keys=(key,))
+    return World(keys=(key,), options={"unsafe_unlimited": True})
 
 
 ADAPTERS: dict[str, Adapter] = {"imageproxy": _server}

@@ -10,7 +10,8 @@ from tests.vectors.adapters import CENTURY, Adapter, World
 
 def _source(vector: dict[str, Any], document_keys: dict[str, Any]) -> World:
     secret = vector["config"]["secret"].encode()
-    return World(keys=(Key(id="source", dialect="imgix", algorithm="md5", material=secret, max_life=CENTURY),))
+    key = Key(id="source", dialect="imgix", algorithm="md5", material=secret, max_life=CENTURY)
+    return World(keys=(key,), options={"unsafe_unlimited": True})
 
 
 ADAPTERS: dict[str, Adapter] = {"imgix": _source}

@@ -110,6 +110,9 @@ def opened(path: Path) -> Bulk:
     """Read once from end to end, to check it. Raises OSError or Unreadable."""
     with path.open("rb", buffering=0) as file:
         found = os.fstat(file.fileno())
+        # Whoever else could write here could take revocations back.
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise Unreadable("others than this user may write it")
         head = _checked(file, found.st_size)
         mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
     return Bulk(head, mapped, (found.st_ino, found.st_mtime_ns))

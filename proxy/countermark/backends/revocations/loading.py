@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
@@ -23,9 +23,11 @@ _READ_TIMEOUT = 10.0
 _SPOOL_LIMIT = 16_000_000
 _BUILDING_PAUSE = 0.2
 
+Limit = Callable[[], int]
 
-async def load(source: RevocationLog, folder: Path, *, limit: int) -> Copy:
-    """A copy with all that the list holds, and at most about `limit` entries of it in memory.
+
+async def load(source: RevocationLog, folder: Path, *, limit: Limit) -> Copy:
+    """A copy with all that the list holds, and at most about `limit()` entries of it in memory.
 
     More than these are put into the big file first, by this process or by whichever is at it already. Raises
     StoreUnavailable, TimeoutError, or OSError where the folder cannot be used.
@@ -43,9 +45,9 @@ async def load(source: RevocationLog, folder: Path, *, limit: int) -> Copy:
         copy.close()
 
 
-async def catch_up(source: RevocationLog, copy: Copy, *, limit: int) -> bool:
-    """Read the list to its end into the copy's memory; False where that would be more than `limit` entries."""
-    while len(copy.newest.entries) <= limit:
+async def catch_up(source: RevocationLog, copy: Copy, *, limit: Limit) -> bool:
+    """Read the list to its end into the copy's memory; False where that would be more than `limit()` entries."""
+    while len(copy.newest.entries) <= limit():
         page = await _read(source, copy.cursor)
         if not page.revocations:
             return True

@@ -107,7 +107,7 @@ class LocalRevocations:
         while True:
             try:
                 if self._copy is None:
-                    self._replace(await load(self._source, self._folder, limit=2 * self._newest))
+                    self._replace(await load(self._source, self._folder, limit=lambda: 2 * self._newest))
                 await self._follow()
             except Exception as error:  # noqa: BLE001 - whatever broke, this process must not be left behind for good
                 self._complain(error)
@@ -147,7 +147,6 @@ class LocalRevocations:
 
     async def _renew(self, copy: Copy) -> Copy | None:
         """The copy to go on from, beside the one that goes on answering; None where another process is merging."""
-        entries = len(copy.newest.entries)
         if not self._superseded(copy):
             compaction = begin(self._folder, copy.identity)
             if compaction is None:
@@ -158,7 +157,8 @@ class LocalRevocations:
                     compaction.spool(records)
                     await asyncio.sleep(0)
                 await compaction.merge(head, fresh=copy.bulk is None)
-        return await load(self._source, self._folder, limit=max(2 * self._newest, entries))
+        # While millions are added, it is enough to hold fewer of them in memory than the old copy does by then.
+        return await load(self._source, self._folder, limit=lambda: max(2 * self._newest, len(copy.newest.entries)))
 
     def _renewed(self) -> bool:
         """Whether a renewal has ended with a copy; one that failed is told, and tried again when there is more to do."""
@@ -178,7 +178,7 @@ class LocalRevocations:
         copy = self._renewal.result() if self._renewal is not None else None
         if copy is None:
             return
-        await catch_up(self._source, copy, limit=sys.maxsize)
+        await catch_up(self._source, copy, limit=lambda: sys.maxsize)
         self._renewal = None
         self._replace(copy)
 
@@ -199,7 +199,10 @@ class LocalRevocations:
             return False
 
     def _complain(self, error: Exception) -> None:
-        reason = error.detail if isinstance(error, CountermarkError) else str(error) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            reason = "the store does not answer"
+        else:
+            reason = error.detail if isinstance(error, CountermarkError) else str(error) or type(error).__name__
         if reason != self._trouble:
             log.warning("list of revocations out of reach", reason=reason)
         self._trouble = reason
