@@ -47,7 +47,7 @@ class SmallDoor:
             return Answer(status=200, headers=(), body=b"x" * 50_000_000)
         raise SignatureInvalid("The signature does not match this request.")
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return Answer(status=204, headers=())
 
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:

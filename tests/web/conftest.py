@@ -68,7 +68,7 @@ class FunctionDoor:
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return await self._handle(request, event)
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         if "sig" not in {pair.name for pair in request.target.pairs}:
             raise SignatureMissing("The URL is not signed.")
         if request.target.path == "/late.png":
