@@ -62,7 +62,7 @@ def test_faults_of_admin_tokens_are_told(folder: Path) -> None:
     assert "admin token new" in check(folder).output
     file = folder / "admin-tokens.yaml"
     file.write_text(f"- {{ name: ci, sha256: '{'0' * 64}', roles: [issuer], sites: [shop, attic] }}\n")
-    assert f"{file}: sites: the token ci is for the site attic, which does not exist" in check(folder).output
+    assert f"{file.name}: sites: the token ci is for the site attic, which does not exist" in check(folder).output
     file.write_text(f"- {{ name: ci, sha256: '{'0' * 64}', roles: [issuer], sites: [shop] }}\n")
     assert check(folder).exit_code == 0
 

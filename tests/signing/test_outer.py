@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from countermark.core.errors import (
     CountermarkError,
+    DialectsMixed,
     Expired,
     LifetimeExceeded,
-    DialectsMixed,
     SignatureInvalid,
     SignatureMissing,
 )
