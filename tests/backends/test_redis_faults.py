@@ -78,8 +78,9 @@ async def opened() -> AsyncIterator[Open]:
 
         async def open_one(url: str) -> RedisStore:
             store = await open_store(url)
-            closing.push_async_callback(store.close)
             assert isinstance(store, RedisStore)
+            closing.callback(store.cells.file.unlink, missing_ok=True)
+            closing.push_async_callback(store.close)
             return store
 
         yield open_one

@@ -45,7 +45,7 @@ class Cells:
     """The file is made when something is first counted. Where it cannot be, this process counts for itself alone."""
 
     def __init__(self, file: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._file = file
+        self.file = file
         self._wall_clock = wall_clock
         self._map: mmap.mmap | None = None
         self._secret = b""
@@ -122,7 +122,7 @@ class Cells:
 
     def _opened(self) -> mmap.mmap:
         try:
-            self._map = _shared(self._file)
+            self._map = _shared(self.file)
         except OSError as error:
             log.warning("rates are counted by each worker alone", reason=str(error))
             self._map = mmap.mmap(-1, _SIZE)
