@@ -61,6 +61,7 @@ async def _round(server: RedisServer, begin: Callable[[], None], end: Callable[[
     await _opened(store)
     back = time.monotonic() - start
     await store.close()
+    store.cells.file.unlink(missing_ok=True)
     return known, back, percentile(during, 0.99) / percentile(before, 0.99)
 
 

@@ -78,16 +78,17 @@ async def opened() -> AsyncIterator[Open]:
 
         async def open_one(url: str) -> RedisStore:
             store = await open_store(url)
-            closing.push_async_callback(store.close)
             assert isinstance(store, RedisStore)
+            closing.callback(store.cells.file.unlink, missing_ok=True)
+            closing.push_async_callback(store.close)
             return store
 
         yield open_one
 
 
 @asynccontextmanager
-async def listening(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
-    """A server that answers each chunk as told; None says nothing. Yields its URL."""
+async def listening(answer: Callable[[bytes], bytes | None], *, late: float = 0.0) -> AsyncIterator[str]:
+    """A server that answers each chunk as told, so many seconds late; None says nothing. Yields its URL."""
     tasks = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,6 +96,7 @@ async def listening(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[st
         try:
             while chunk := await reader.read(65536):
                 words = answer(chunk)
+                await asyncio.sleep(late)
                 if words is not None:
                     writer.write(words)
         except (ConnectionError, asyncio.CancelledError):
@@ -284,6 +286,15 @@ async def test_a_server_that_speaks_nonsense_is_no_store(words: bytes | None, op
     async with listening(lambda _: words) as url:
         store = await opened(url)
         assert store.trouble
+        assert await refused(store, ticket("a"))
+        assert (await store.turnstile.enter((limit(1),), None, time.time())).verdicts[0].allowed
+
+
+async def test_a_slow_server_is_no_store(opened: Open) -> None:
+    """What comes later than a request can wait is no answer."""
+    async with listening(lambda _: b"+OK\r\n" * 50, late=0.3) as url:
+        store = await opened(url)
+        assert "imeout" in store.trouble
         assert await refused(store, ticket("a"))
         assert (await store.turnstile.enter((limit(1),), None, time.time())).verdicts[0].allowed
 

@@ -77,6 +77,7 @@ async def open_again(url: str) -> AsyncIterator[Open]:
 
         async def open_one() -> Store:
             opened = await open_store(url)
+            closing.callback(opened.cells.file.unlink, missing_ok=True)
             closing.push_async_callback(opened.close)
             return opened
 
