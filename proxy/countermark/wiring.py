@@ -77,7 +77,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
         renderer = await RenderPool.start(settings.render, images)
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
-        _watch(telemetry, renderer, hot)
+        _watch(telemetry, renderer, hot, store, replica)
         obtain = Obtain(
             sources=sources,
             hot=hot,
@@ -219,7 +219,9 @@ def _limits(render: RenderSettings) -> Limits:
     )
 
 
-def _watch(telemetry: EventSink, renderer: RenderPool, hot: MemoryCache) -> None:
+def _watch(
+    telemetry: EventSink, renderer: RenderPool, hot: MemoryCache, store: Store, replica: LocalRevocations
+) -> None:
     """Expose what is kept elsewhere; the names stand in telemetry/metrics.py."""
 
     def fact(name: str) -> float:
@@ -240,3 +242,5 @@ def _watch(telemetry: EventSink, renderer: RenderPool, hot: MemoryCache) -> None
     telemetry.watch("render_deaths", "recycled", read=partial(fact, "recycled"))
     telemetry.watch("parcel_bytes", read=partial(fact, "parcels"))
     telemetry.watch("cache_bytes", read=lambda: hot.weight)
+    telemetry.watch("store_away", read=lambda: bool(store.trouble))
+    telemetry.watch("revocations_stale", read=lambda: bool(replica.stale))
