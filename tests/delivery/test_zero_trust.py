@@ -3,7 +3,6 @@ about those who may not."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -20,25 +19,11 @@ from countermark.identity.surrogate import tag
 from countermark.keys.keyring import Key
 from countermark.policy.load import load_templates
 from countermark.policy.template import Template
-from tests.delivery.world import JPEG, START, World, field, whole
+from tests.delivery.conftest import MakeWorld
+from tests.delivery.world import JPEG, START, field, whole
 
-MakeWorld = Callable[..., World]
 ID = "session-of-anna-0001"
 SEED = b"s" * 32
-
-
-@pytest.fixture
-async def make_world() -> AsyncIterator[MakeWorld]:
-    """Worlds that end with their test."""
-    worlds: list[World] = []
-
-    def make(**settings: Any) -> World:
-        worlds.append(World(**settings))
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        await world.close()
 
 
 def template(text: str) -> Template:
