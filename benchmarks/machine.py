@@ -46,7 +46,7 @@ def facts() -> dict[str, object]:
         "cores": cores(),
         "processor": processor(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({platform.python_compiler()})",
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "noise": round(noise(), 3),
     }

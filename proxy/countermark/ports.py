@@ -201,8 +201,12 @@ class Strikes(Protocol):
         """One more; how many there are now."""
         ...
 
-    def strikes(self, key: str, window: float) -> int:
-        """How many there are."""
+    def block(self, key: str, seconds: float) -> None:
+        """Have `blocked` say so for this time."""
+        ...
+
+    def blocked(self, key: str) -> float:
+        """For how many seconds more it is, 0 where it is not."""
         ...
 
     def pardon(self, key: str) -> None:

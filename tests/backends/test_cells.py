@@ -134,3 +134,17 @@ def test_processes_that_race_admit_hardly_more(tmp_path: Path) -> None:
     for child in children:
         child.join()
     assert 2000 <= sum(counts) < 6000
+
+
+def test_a_block_is_known_to_all_processes_and_ends(tmp_path: Path) -> None:
+    """And blocks nobody else."""
+    now = [1_700_000_000.0]
+    ours, theirs = (Cells(tmp_path / "rates", wall_clock=lambda: now[0]) for _ in range(2))
+    assert ours.blocked("192.0.2.1") == 0
+    theirs.block("192.0.2.1", 30)
+    assert ours.blocked("192.0.2.1") == 30
+    assert ours.blocked("192.0.2.2") == 0
+    now[0] += 31
+    assert ours.blocked("192.0.2.1") == 0
+    ours.close()
+    theirs.close()

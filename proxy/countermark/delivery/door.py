@@ -143,6 +143,7 @@ class FrontDoor:
             client=self._gate.client(claims),
             handles=handles(claims, site=site.name, template=template.name if template else ""),
             issued=issued_at_earliest(claims, proof.key.max_life),
+            grant=_label(claims),
             clearance=Clearance(),
         )
 
@@ -215,15 +216,15 @@ def _asked(request: EdgeRequest) -> Asked:
 
 
 def _name(event: RequestEvent, holder: Holder) -> None:
-    _name_proof(event, holder.site, holder.claims)
-    event.client_id = holder.claims.client_id
+    claims = holder.claims
+    event.site, event.dialect, event.key_id, event.grant = holder.site.name, claims.dialect, claims.key_id, holder.grant
+    event.client_id = claims.client_id
     event.template = holder.template.name if holder.template else ""
 
 
 def _name_proof(event: RequestEvent, site: Site, claims: Claims) -> None:
-    event.site, event.dialect, event.key_id, event.grant = (
-        site.name,
-        claims.dialect,
-        claims.key_id,
-        claims.id.hex()[:16],
-    )
+    event.site, event.dialect, event.key_id, event.grant = site.name, claims.dialect, claims.key_id, _label(claims)
+
+
+def _label(claims: Claims) -> str:
+    return claims.id.hex()[:16]

@@ -30,6 +30,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     client     the registered client that the claims name, None where they name none
     handles    every name under which it could have been revoked
     issued     unix seconds, the earliest that it may have been issued
+    grant      the grant's id as events tell it
     """
 
     site: Site
@@ -39,6 +40,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     client: Client | None
     handles: tuple[Handle, ...]
     issued: float
+    grant: str
     clearance: Clearance
 
     @property

@@ -82,10 +82,10 @@ class Sentry:
 
     def admit(self, client: str) -> None:
         """Raises AddressBlocked, before anything that such a request could make expensive."""
-        if self._watch.refusals and self._strikes.strikes(f"blocked:{client}", self._watch.block_seconds):
+        seconds = self._strikes.blocked(client)
+        if seconds:
             raise AddressBlocked(
-                "Too many requests of this address were refused. Try again later.",
-                retry_after=whole_seconds(self._watch.block_seconds),
+                "Too many requests of this address were refused. Try again later.", retry_after=whole_seconds(seconds)
             )
 
     def passed(self, holder: Holder) -> None:
@@ -103,7 +103,7 @@ class Sentry:
         if count < watch.refusals:
             return
         self._strikes.pardon(f"refused:{request.client}")
-        self._strikes.strike(f"blocked:{request.client}", watch.block_seconds)
+        self._strikes.block(str(request.client), watch.block_seconds)
         self._note(
             "address.blocked", request, severity="warning", subject=f"address:{request.client}", reason=error.reason
         )

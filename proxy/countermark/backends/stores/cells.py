@@ -1,7 +1,7 @@
 """Counts that the workers of one machine share: cells of rates and strikes in a memory-mapped file, without a lock.
 
 head    16 bytes that say what the file is, and 16 random ones: the key of the hash that places the cells. It is secret,
-        so that nobody can choose names that push each other out.
+        so that nobody can choose names that push each other out. Behind them the time at which the last block ends.
 cells   in buckets of eight; a name has its place in one bucket. A cell is a tag (64 bits of the name's hash) and a time:
         when the bucket of that rate will be empty again (GCRA's TAT, unix seconds), or when all strikes are forgotten.
 
@@ -34,6 +34,8 @@ _WAYS = 8
 # Native sizes and alignment: each word is then read and written by one instruction, and never seen half.
 _BUCKET = struct.Struct("@" + "Qd" * _WAYS)
 _CELL = struct.Struct("@Qd")
+_ALARM = struct.Struct("@d")
+_ALARM_AT = 64
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
 _MOST_STRIKES = 1000
@@ -75,11 +77,21 @@ class Cells:
         self._add(cell, tag, before, until, window)
         return ceil((until - now) / window - 1e-6)
 
-    def strikes(self, key: str, window: float) -> int:
-        """How many strikes there are against `key`."""
-        now = self._wall_clock()
-        _, _, until = self._find(f"strike\n{key}")
-        return max(0, ceil((until - now) / window - 1e-6))
+    def block(self, key: str, seconds: float) -> None:
+        """Have `blocked` say so for this time."""
+        until = self._wall_clock() + seconds
+        tag, cell, _ = self._find(f"block\n{key}")
+        table = self._map or self._opened()
+        _CELL.pack_into(table, cell, tag, until)
+        if until > _ALARM.unpack_from(table, _ALARM_AT)[0]:
+            _ALARM.pack_into(table, _ALARM_AT, until)
+
+    def blocked(self, key: str) -> float:
+        """For how many seconds more it is, 0 where it is not. While nobody is, that costs one word of memory."""
+        table, now = self._map or self._opened(), self._wall_clock()
+        if now >= _ALARM.unpack_from(table, _ALARM_AT)[0]:
+            return 0.0
+        return max(0.0, self._find(f"block\n{key}")[2] - now)
 
     def pardon(self, key: str) -> None:
         """Forget all strikes against `key`."""
