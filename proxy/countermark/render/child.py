@@ -17,9 +17,9 @@ from countermark.core.errors import ConfigurationInvalid, PictureError, PictureT
 from countermark.imaging.operations import Recipe
 from countermark.render import sandbox, wire
 
-# A third of the event loop's share. Measured at three times the load: with 15 a 503 comes no sooner (p99 some 12 ms), and a
-# tenth of the pictures is lost to preemption; with 2 it comes later.
-NICE = 5
+# Half of the event loop's share. Measured at three times the load: with 15 and with 5 a 503 comes sooner (p99 some 15 and 50
+# ms), and up to a fifth of the pictures is lost to preemption; with 2 it comes later (p99 up to 0.1 s).
+NICE = 3
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Above the predicted cost of a picture: the libraries' own, and for each core two arenas and the stack of a thread.
