@@ -52,7 +52,7 @@ class Signer:
         self._audience = audience
         self._base = base.rstrip("/")
 
-    def url(
+    def url(  # noqa: PLR0913 - one argument an option
         self,
         path: str,
         operations: Mapping[str, str | int | float] | None = None,
