@@ -227,6 +227,7 @@ def start(
     cores: Sequence[int] = (),
     descriptors: int = 0,
     listening: socket.socket | None = None,
+    disk: bool = True,
 ) -> Gateway:
     """Start a gateway and wait until it is ready. Raises RuntimeError.
 
@@ -236,6 +237,7 @@ def start(
     cores        pin it there
     descriptors  its limit of open files
     listening    hand it this socket (LISTEN_FDS) instead of an address of its own
+    disk         whether it has a disk cache
     """
     folder.mkdir(parents=True, exist_ok=True)
     public = listening.getsockname() if listening else ("127.0.0.1", free_port())
@@ -246,7 +248,7 @@ def start(
         {
             "server": {"listen": _text(public), "admin": _text(admin), "workers": workers, **_asked(forward_auth)},
             "keys": str(folder / "keys.yaml"),
-            "cache": {"disk": str(folder / "cache"), "disk_size": "4GiB"},
+            "cache": {"disk": str(folder / "cache") if disk else "", "disk_size": "4GiB"},
             "render": dict(render or {}),
             "origins": _origins(originals, remote),
             "sites": _sites(remote, shared=forward_auth is not None),

@@ -15,7 +15,6 @@ from countermark.identity.clientfile import load_clients
 from countermark.keys.keyfile import load as load_keys
 from countermark.keys.keyring import Key, Keyring
 from countermark.policy.load import MAX_LIST_BYTES, load_templates
-from countermark.policy.template import Template
 from countermark.settings.anchor import anchored
 from countermark.settings.convert import suggestion
 from countermark.settings.document import MAX_BYTES, decode
@@ -88,16 +87,27 @@ def read_keyring(settings: Settings) -> Keyring:
 
 def read_watermarks(settings: Settings) -> dict[str, bytes]:
     """The watermark images by name, as files hold them. Raises ConfigurationInvalid with all that cannot be read."""
-    images, faults = {}, []
-    for name, watermark in settings.watermarks.items():
+    return _files("watermarks.{}.image", {name: mark.image for name, mark in settings.watermarks.items()})
+
+
+def read_authorities(settings: Settings) -> dict[str, bytes]:
+    """The authorities of client certificates by hop, as files hold them. Raises ConfigurationInvalid with all that cannot
+    be read."""
+    named = {name: hop.client_authorities for name, hop in settings.server.hops.items() if hop.client_authorities}
+    return _files("server.hops.{}.client_authorities", named)
+
+
+def _files(setting: str, named: Mapping[str, str]) -> dict[str, bytes]:
+    contents, faults = {}, []
+    for name, path in named.items():
         try:
-            images[name] = Path(watermark.image).read_bytes()
+            contents[name] = Path(path).read_bytes()
         except OSError as error:
-            message = f"{watermark.image} cannot be read: {error.strerror or error}"
-            faults.append(Fault(path=f"watermarks.{name}.image", message=message))
+            message = f"{path} cannot be read: {error.strerror or error}"
+            faults.append(Fault(path=setting.format(name), message=message))
     if faults:
         raise ConfigurationInvalid(faults)
-    return images
+    return contents
 
 
 def read_policies(settings: Settings) -> dict[str, str]:
@@ -108,12 +118,16 @@ def read_policies(settings: Settings) -> dict[str, str]:
     if not settings.policies:
         return {}
     texts = policy_texts(Path(settings.policies))
-    templates = load_templates(texts, presets=settings.presets.keys())
-    faults = [
-        Fault(path=f"sites[{index}].policy", message=message)
-        for index, site in enumerate(settings.sites)
-        if (message := _policy_fault(site.policy, templates))
-    ]
+    faults: list[Fault] = []
+    try:
+        templates = load_templates(texts, presets=settings.presets.keys())
+        endpoints = {name: template.file.endpoint for name, template in templates.items()}
+    except ConfigurationInvalid as invalid:
+        faults += invalid.faults
+        endpoints = {Path(file).stem: "render" for file in texts if not file.endswith(".txt")}
+    for index, site in enumerate(settings.sites):
+        if message := _policy_fault(site.policy, endpoints):
+            faults.append(Fault(path=f"sites[{index}].policy", message=message))
     if faults:
         raise ConfigurationInvalid(faults)
     return texts
@@ -150,13 +164,13 @@ def policy_texts(path: Path) -> dict[str, str]:
     return {str(file): _text(file, limit=MAX_LIST_BYTES if file.suffix == ".txt" else MAX_BYTES) for file in wanted}
 
 
-def _policy_fault(name: str, templates: Mapping[str, Template]) -> str:
+def _policy_fault(name: str, endpoints: Mapping[str, str]) -> str:
     if not name:
         return ""
-    if name not in templates:
-        known = f"; there is {', '.join(sorted(templates)[:8])}" if templates else "; there is none"
-        return f"no policy is called {name[:80]!r}{suggestion(name, templates) or known}"
-    endpoint = templates[name].file.endpoint
+    if name not in endpoints:
+        known = f"; there is {', '.join(sorted(endpoints)[:8])}" if endpoints else "; there is none"
+        return f"no policy is called {name[:80]!r}{suggestion(name, endpoints) or known}"
+    endpoint = endpoints[name]
     return "" if endpoint == "render" else f"{name} is for {endpoint}; a site shows pictures and takes one for render"
 
 

@@ -22,6 +22,7 @@ from countermark.configuration import Configuration
 from countermark.control.comparison import Bench
 from countermark.control.fronts import fronts_of
 from countermark.control.plane import ControlPlane
+from countermark.control.sessions import Terms
 from countermark.core.catalogue import Catalogue
 from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
@@ -30,11 +31,13 @@ from countermark.delivery.obtain import Obtain, Source
 from countermark.delivery.seeds import Seeds
 from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
+from countermark.identity.client import Client
 from countermark.identity.clientfile import load_clients
 from countermark.identity.seeds import open_seed
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
+from countermark.policy import decide
 from countermark.policy.load import load_templates
 from countermark.policy.template import Template
 from countermark.ports import Store, Telemetry
@@ -53,7 +56,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
     presets = read_presets(settings.presets)
     keyring = configuration.keyring
     templates = load_templates(configuration.policies, presets=settings.presets.keys())
-    clients = load_clients(configuration.clients, file=settings.clients) if settings.clients else None
+    clients = _clients(configuration)
     async with AsyncExitStack() as closing:
         cold = _cold_cache(settings)
         closing.push_async_callback(cold.close)
@@ -74,7 +77,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
         renderer = await RenderPool.start(settings.render, images)
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
-        _watch(telemetry, renderer, hot)
+        _watch(telemetry, renderer, hot, store, replica)
         obtain = Obtain(
             sources=sources,
             hot=hot,
@@ -131,16 +134,25 @@ def _watch_rules(watch: WatchSettings) -> Watch:
     )
 
 
+def _clients(configuration: Configuration) -> dict[str, Client] | None:
+    """The registered clients by id, None where the settings name no file of them."""
+    file = configuration.settings.clients
+    return load_clients(configuration.clients, file=file) if file else None
+
+
 async def build_control(configuration: Configuration, telemetry: Telemetry) -> ControlPlane:
     """The control plane of the supervisor. Raises ConfigurationInvalid for presets and stores that cannot be used."""
     settings = configuration.settings
+    templates = load_templates(configuration.policies, presets=settings.presets.keys())
+    clients = _clients(configuration)
+    rules = {name: partial(decide.inspect, template) for name, template in templates.items()}
     return ControlPlane(
         store=await open_store(settings.store),
         fronts=fronts_of(settings),
         keyring=configuration.keyring,
-        bench=Bench(presets=read_presets(settings.presets)),
+        bench=Bench(rules=rules, presets=read_presets(settings.presets)),
+        terms=Terms(clients=None if clients is None else frozenset(clients), max_life=int(settings.sessions.max_life)),
         telemetry=telemetry,
-        max_life=int(settings.sessions.max_life),
         clock=time.time,
         random=secrets.token_bytes,
     )
@@ -207,7 +219,9 @@ def _limits(render: RenderSettings) -> Limits:
     )
 
 
-def _watch(telemetry: EventSink, renderer: RenderPool, hot: MemoryCache) -> None:
+def _watch(
+    telemetry: EventSink, renderer: RenderPool, hot: MemoryCache, store: Store, replica: LocalRevocations
+) -> None:
     """Expose what is kept elsewhere; the names stand in telemetry/metrics.py."""
 
     def fact(name: str) -> float:
@@ -228,3 +242,5 @@ def _watch(telemetry: EventSink, renderer: RenderPool, hot: MemoryCache) -> None
     telemetry.watch("render_deaths", "recycled", read=partial(fact, "recycled"))
     telemetry.watch("parcel_bytes", read=partial(fact, "parcels"))
     telemetry.watch("cache_bytes", read=lambda: hot.weight)
+    telemetry.watch("store_away", read=lambda: bool(store.trouble))
+    telemetry.watch("revocations_stale", read=lambda: bool(replica.stale))

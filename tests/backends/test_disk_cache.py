@@ -7,7 +7,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -149,16 +149,23 @@ async def test_an_entry_larger_than_the_folder_is_declined(cache: DiskCache, tmp
     assert cache.counts.declined == 1
 
 
+def full(*_: object) -> int:
+    """A disk without any room."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def nearly_full(file: int, parts: Sequence[bytes]) -> int:
+    """A disk with room for a part."""
+    return os.write(file, parts[0])
+
+
+@pytest.mark.parametrize("write", [full, nearly_full])
 async def test_a_failing_disk_is_a_miss_and_counted(
-    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., int]
 ) -> None:
     """Neither reader nor writer raises, and the next put works again once there is room."""
-
-    def full(*arguments: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patched:
-        patched.setattr("builtins.open", full)
+        patched.setattr("os.writev", write)
         await cache.put(b"a", picture(b"x"))
     assert cache.counts.errors == 1
     assert await cache.get(b"a") is None

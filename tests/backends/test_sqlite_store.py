@@ -106,6 +106,13 @@ async def test_a_locked_database_is_no_use_for_nobody(store: SqliteStore, tmp_pa
     await store.turnstile.enter((), ticket("t0", "y"), NOW)
 
 
+async def test_a_name_that_cannot_be_written_harms_nobody_else(store: SqliteStore) -> None:
+    """It fails alone, as the fault of its caller, and the store goes on."""
+    with pytest.raises(UnicodeEncodeError):
+        await store.turnstile.enter((), ticket("\udcff"), NOW)
+    await store.turnstile.enter((), ticket("a"), NOW)
+
+
 async def test_a_follower_of_a_file_that_was_replaced_begins_anew(tmp_path: Path) -> None:
     """A cursor of another list leads nowhere, and nothing of the new one may be missed."""
     entries = [Revocation(kind="jti", value=f"j{number}", created=1.0) for number in range(3)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
+from multiprocessing import Queue
 from pathlib import Path
 from secrets import token_hex
 
@@ -19,14 +21,53 @@ from countermark.identity.revocation import Revocation
 from countermark.identity.session import Session
 from countermark.ports import Page, Store, Ticket
 from countermark.traffic.gcra import Limit
+from tests.backends import redis_servers
 from tests.backends.waiting import eventually
 
 Open = Callable[[], Awaitable[Store]]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Server]:
+    redis_servers.needs_redis()
+    with redis_servers.single(tmp_path_factory.mktemp("single")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Group]:
+    redis_servers.needs_redis()
+    with redis_servers.group(tmp_path_factory.mktemp("group")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Cluster]:
+    redis_servers.needs_redis()
+    with redis_servers.cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture(params=["sqlite", "single", "sentinel", "cluster"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path}/store.db"
+    """The URL of an empty store."""
+    match request.param:
+        case "sqlite":
+            return f"sqlite:{tmp_path}/store.db"
+        case "single":
+            server: redis_servers.Server = request.getfixturevalue("single")
+            server.client.flushall()
+            return server.url
+        case "sentinel":
+            servers: redis_servers.Group = request.getfixturevalue("group")
+            servers.master.client.flushall()
+            redis_servers.until(lambda: servers.master.client.wait(1, 100) == 1, "a replica that follows")
+            return f"{servers.url}?wait=1"
+        case _:
+            nodes: redis_servers.Cluster = request.getfixturevalue("cluster")
+            for node in nodes.nodes:
+                node.client.flushall()
+            return nodes.url
 
 
 @pytest.fixture
@@ -36,6 +77,7 @@ async def open_again(url: str) -> AsyncIterator[Open]:
 
         async def open_one() -> Store:
             opened = await open_store(url)
+            closing.callback(opened.cells.file.unlink, missing_ok=True)
             closing.push_async_callback(opened.close)
             return opened
 
@@ -142,6 +184,33 @@ async def test_what_nobody_can_present_any_more_is_forgotten(store: Store) -> No
     assert await entered(store, ticket("recent", expires=now - 60))
     assert not await entered(store, ticket("recent", expires=now - 60))
     await store.close()
+
+
+async def _all_tried(url: str, tickets: list[Ticket]) -> list[str]:
+    store = await open_store(url)
+    tries = [entered(store, replace(each, attempt=token_hex(8))) for each in tickets]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    await store.close()
+    return [each.id for each, outcome in zip(tickets, outcomes, strict=True) if outcome is True]
+
+
+def _try_all(url: str, tickets: list[Ticket], granted: Queue[list[str]]) -> None:
+    granted.put(asyncio.run(_all_tried(url, tickets)))
+
+
+async def test_processes_that_come_at_once_share_no_ticket(url: str) -> None:
+    """Three processes and three hundred tickets: none opens twice, and the store's file is made by one of them."""
+    context = multiprocessing.get_context("spawn")
+    granted = context.Queue()
+    tickets = [ticket() for _ in range(300)]
+    children = [context.Process(target=_try_all, args=(url, tickets, granted)) for _ in range(3)]
+    for child in children:
+        child.start()
+    ids = [id for _ in children for id in await asyncio.to_thread(granted.get, timeout=40)]
+    for child in children:
+        child.join()
+    assert len(ids) == len(set(ids))
+    assert ids
 
 
 # The turnstile: rates

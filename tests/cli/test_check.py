@@ -56,6 +56,17 @@ def test_faults_of_keys_presets_watermarks_and_folders_are_told_together(folder:
     assert any(fault["file"] == str(folder / "keys.yaml") for fault in found["faults"])
 
 
+def test_faults_of_admin_tokens_are_told(folder: Path) -> None:
+    """Also a site that a token is for and that does not exist: it would silently be for nothing."""
+    add(folder, "admin: { tokens: admin-tokens.yaml }\n")
+    assert "admin token new" in check(folder).output
+    file = folder / "admin-tokens.yaml"
+    file.write_text(f"- {{ name: ci, sha256: '{'0' * 64}', roles: [issuer], sites: [shop, attic] }}\n")
+    assert f"{file.name}: sites: the token ci is for the site attic, which does not exist" in check(folder).output
+    file.write_text(f"- {{ name: ci, sha256: '{'0' * 64}', roles: [issuer], sites: [shop] }}\n")
+    assert check(folder).exit_code == 0
+
+
 @pytest.mark.parametrize("missing", ["settings.yaml", "keys.yaml"])
 def test_a_missing_file_is_a_fault_and_no_traceback(folder: Path, missing: str) -> None:
     """It is named, with the system's reason."""

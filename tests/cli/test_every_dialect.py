@@ -18,7 +18,7 @@ PROCESSES = ["native", "imgproxy", "cloudfront"]
 
 def settings(*dialects: str) -> str:
     """One site that accepts these, with the options of their samples."""
-    options = {name: dict(SAMPLES[name].options) for name in dialects if name in SAMPLES and SAMPLES[name].options}
+    options = {name: {**SAMPLES[name].options, **waived(name)} for name in dialects if name in SAMPLES}
     return f"""
 origins: {{ photos: {{ url: "file:./photos" }} }}
 keys: ./keys.yaml
@@ -30,6 +30,11 @@ sites:
     accept: [{", ".join(dialects)}]
     dialects: {json.dumps(options)}
 """
+
+
+def waived(dialect: str) -> dict[str, bool]:
+    """What a site must know of it that accepts it."""
+    return {option.name: True for option in DIALECTS[dialect].options if option.waives}
 
 
 def house_of(folder: Path, dialect: str) -> House:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -54,6 +57,18 @@ async def test_the_client_signs_with_the_seed_that_it_is_told() -> None:
     assert (await world.plane.revocations.add(RevocationOrder(url=url), OPERATOR)).revocation.kind == "grant"
 
 
+async def test_the_program_on_the_page_signs() -> None:
+    """The lines of docs/sessions.md, run as they stand."""
+    world = World()
+    opened = await world.plane.sessions.login(ALICE, OPERATOR)
+    page = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names = {"seed": opened.seed, "key_id": opened.key_id, "audience": opened.audience}
+    exec(program, names)
+    added = await world.plane.revocations.add(RevocationOrder(url=names["url"]), OPERATOR)
+    assert added.revocation.kind == "grant"
+
+
 async def test_the_store_holds_no_seed_in_the_clear() -> None:
     """A stolen database signs nothing; only the sealing key opens it."""
     world = World()
@@ -79,6 +94,7 @@ async def test_a_notice_tells_of_each_change_and_never_the_seed() -> None:
         "session.ended",
     ]
     assert {notice.actor for notice in world.ear.notices} == {"oncall"}
+    assert {notice.severity for notice in world.ear.notices} == {"info"}
     told = repr(world.ear.notices)
     assert opened.seed not in told
     assert refreshed.seed not in told
@@ -207,6 +223,15 @@ async def test_a_session_needs_a_site_a_template_and_a_sealing_key_that_exist() 
     with pytest.raises(ConfigurationInvalid, match="keys new --dialect session"):
         await keyless.plane.sessions.login(ALICE, OPERATOR)
     assert keyless.store.sessions.kept == {}
+
+
+async def test_a_session_is_for_a_registered_client() -> None:
+    """Where clients are registered, a name that is none of theirs would sign URLs that open nothing."""
+    world = World(clients=frozenset({"acme"}))
+    await world.plane.sessions.login(ALICE, OPERATOR)
+    await world.plane.sessions.login(replace(ALICE, client_id=""), OPERATOR)
+    with pytest.raises(OrderInvalid, match="No client is registered as 'ghost'"):
+        await world.plane.sessions.login(replace(ALICE, client_id="ghost"), OPERATOR)
 
 
 async def test_a_token_of_one_site_neither_opens_nor_finds_sessions_of_another() -> None:

@@ -11,6 +11,7 @@ from countermark.control.actor import Actor
 from countermark.control.comparison import Bench, Rule
 from countermark.control.fronts import Front, Fronts
 from countermark.control.plane import ControlPlane
+from countermark.control.sessions import Terms
 from countermark.core.errors import StoreUnavailable
 from countermark.core.events import Notice, RequestEvent
 from countermark.core.target import parse_target
@@ -159,7 +160,13 @@ class Clock:
 class World:
     """A control plane over all of that."""
 
-    def __init__(self, *, rules: Mapping[str, Rule] = {}, keys: Sequence[Key] = (KEY, SEALING)) -> None:
+    def __init__(
+        self,
+        *,
+        rules: Mapping[str, Rule] = {},
+        keys: Sequence[Key] = (KEY, SEALING),
+        clients: frozenset[str] | None = None,
+    ) -> None:
         self.store = MemoryStore()
         self.ear = Ear()
         self.clock = Clock()
@@ -172,8 +179,8 @@ class World:
             fronts=self.fronts,
             keyring=Keyring(keys),
             bench=Bench(rules=rules, presets=read_presets({"card": "w=400&h=300&fit=cover"})),
+            terms=Terms(clients=clients, max_life=12 * 3600),
             telemetry=self.ear,
-            max_life=12 * 3600,
             clock=self.clock,
             random=lambda size: next(numbers).to_bytes(size),
         )

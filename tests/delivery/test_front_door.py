@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 
@@ -14,24 +12,9 @@ from countermark.imaging.operations import Mark
 from countermark.keys.keyring import Key
 from countermark.signing.dialect import MintOrder
 from countermark.signing.ogimage import OGImage
+from tests.delivery.conftest import MakeWorld
 from tests.delivery.world import JPEG, START, World, field, whole
 from tests.signing.scene import realm_with
-
-MakeWorld = Callable[..., World]
-
-
-@pytest.fixture
-async def make_world() -> AsyncIterator[MakeWorld]:
-    """Worlds that end with their test."""
-    worlds: list[World] = []
-
-    def make(**settings: Any) -> World:
-        worlds.append(World(**settings))
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        await world.close()
 
 
 @pytest.fixture

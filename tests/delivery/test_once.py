@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from countermark.core.answer import Answer
 from countermark.core.errors import OriginUnreachable
-from countermark.delivery.once import until_sent
+from countermark.delivery.once import enter, until_sent
+from countermark.ports import Entry, Ticket
+from countermark.traffic.gcra import Limit
 
 
 class Counted:
@@ -60,3 +63,32 @@ async def test_what_is_no_picture_gives_it_back() -> None:
     use = Counted()
     assert (await until_sent(Answer(status=304, headers=()), use)).status == 304
     assert use.released == 1
+
+
+class SlowTurnstile:
+    """Takes a use only when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.go, self.use = asyncio.Event(), asyncio.Event(), Counted()
+
+    def at_once(self, limits: tuple[Limit, ...], now: float) -> None:
+        return None
+
+    async def enter(self, limits: tuple[Limit, ...], ticket: Ticket | None, now: float) -> Entry:
+        self.asked.set()
+        await self.go.wait()
+        return Entry(use=self.use)
+
+
+async def test_who_goes_while_his_use_is_taken_gets_it_back() -> None:
+    """The store answers when the client is gone already."""
+    turnstile = SlowTurnstile()
+    entering = asyncio.create_task(enter(turnstile, (), Ticket(id="t", issued=0, expires=None, attempt="a"), 0.0))
+    await turnstile.asked.wait()
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    turnstile.go.set()
+    async with asyncio.timeout(5):
+        while not turnstile.use.released:
+            await asyncio.sleep(0)

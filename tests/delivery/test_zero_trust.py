@@ -3,7 +3,6 @@ about those who may not."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -20,25 +19,11 @@ from countermark.identity.surrogate import tag
 from countermark.keys.keyring import Key
 from countermark.policy.load import load_templates
 from countermark.policy.template import Template
-from tests.delivery.world import JPEG, START, World, field, whole
+from tests.delivery.conftest import MakeWorld
+from tests.delivery.world import JPEG, START, field, whole
 
-MakeWorld = Callable[..., World]
 ID = "session-of-anna-0001"
 SEED = b"s" * 32
-
-
-@pytest.fixture
-async def make_world() -> AsyncIterator[MakeWorld]:
-    """Worlds that end with their test."""
-    worlds: list[World] = []
-
-    def make(**settings: Any) -> World:
-        worlds.append(World(**settings))
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        await world.close()
 
 
 def template(text: str) -> Template:
@@ -100,20 +85,22 @@ async def test_a_client_signs_with_the_seed_of_its_session(make_world: MakeWorld
     """Session, user and client come from the session; no shared cache keeps the answer, and none beyond its end."""
     world = make_world()
     await world.store.sessions.create(session())
-    signed = world.sign("/shop/cat.jpg", key=seed(), life=3000)
+    signed = world.sign("/shop/cat.jpg", life=300, key=seed())
     answer = await world.get(signed)
     assert answer.status == 200
-    assert field(answer, "Cache-Control") == "private, max-age=599, must-revalidate"
+    assert field(answer, "Cache-Control") == "private, max-age=299, must-revalidate"
     assert (world.event.client_id, world.event.key_id) == ("acme", f"ses_{ID}.1")
-    world.now += 601
-    assert await world.reason(signed) == "key_inactive"
+    world.now += 590
+    assert await world.reason(world.sign("/shop/cat.jpg", life=30, key=seed())) == ""
+    world.now += 11
+    assert await world.reason(world.sign("/shop/cat.jpg", life=30, key=seed())) == "key_inactive"
 
 
 async def test_the_seed_of_a_session_opens_its_own_site_alone(make_world: MakeWorld) -> None:
     """A session for another site is nobody here."""
     world = make_world()
     await world.store.sessions.create(session(site="blog"))
-    assert await world.reason(world.sign("/shop/cat.jpg", key=seed())) == "signature_invalid"
+    assert await world.reason(world.sign("/shop/cat.jpg", life=300, key=seed())) == "signature_invalid"
 
 
 @pytest.mark.parametrize("fact", [{"uid": "berta"}, {"cid": "other"}, {"sid": "x" * 20}])
@@ -121,19 +108,19 @@ async def test_a_client_cannot_sign_for_somebody_else(make_world: MakeWorld, fac
     """The seed is in his hands, so what he writes about himself is compared."""
     world = make_world()
     await world.store.sessions.create(session())
-    assert await world.reason(world.sign("/shop/cat.jpg", key=seed(), **fact)) in ("element_missing",)
+    assert await world.reason(world.sign("/shop/cat.jpg", life=300, key=seed(), **fact)) in ("element_missing",)
 
 
 async def test_an_old_generation_signs_nothing(make_world: MakeWorld) -> None:
     """Neither where it was never met, nor (by the list) where it was."""
     world = make_world()
     await world.store.sessions.create(session())
-    old = world.sign("/shop/cat.jpg", key=seed())
+    old = world.sign("/shop/cat.jpg", life=300, key=seed())
     assert await world.reason(old) == ""
     await world.store.sessions.replace(session(generation=2), generation=1)
     world.revocations.revoke("key", f"ses_{ID}.1")
     assert await world.reason(old) == "revoked"
-    assert await world.reason(world.sign("/shop/cat.jpg", key=seed(2))) == ""
+    assert await world.reason(world.sign("/shop/cat.jpg", life=300, key=seed(2))) == ""
     fresh = make_world(file=None)
     await fresh.store.sessions.create(session(generation=2))
     assert await fresh.reason(fresh.sign("/shop/cat.jpg", key=seed())) == "signature_invalid"

@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from countermark.settings.reference import markdown, schema
 from countermark.signing.reference import markdown as dialects
 from countermark.signing.table import DIALECTS
+from countermark.web.reference import markdown as admin_api
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "proxy" / "countermark"
@@ -69,6 +71,7 @@ def test_the_generated_pages_are_fresh() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == markdown()
     assert (ROOT / "docs" / "configuration.schema.json").read_text() == schema()
     assert (ROOT / "docs" / "dialects.md").read_text() == dialects()
+    assert (ROOT / "docs" / "admin-api.md").read_text() == admin_api()
 
 
 def test_every_dialect_has_a_page() -> None:
@@ -87,9 +90,9 @@ def test_every_room_has_its_layer() -> None:
 
 
 def test_the_lock_covers_what_the_package_needs() -> None:
-    """requirements/run.in names the dependencies of pyproject.toml and of its cloud extra, with the same bounds."""
+    """requirements/run.in names the dependencies of pyproject.toml and of its extras, with the same bounds."""
     project = PROJECT["project"]
-    wanted = {*project["dependencies"], *project["optional-dependencies"]["cloud"]}
+    wanted = {*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())}
     lines = (ROOT / "requirements" / "run.in").read_text().splitlines()
     assert {line for line in lines if not line.startswith("#")} == wanted
 

@@ -15,7 +15,16 @@ import pytest
 from countermark.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/architecture.md", "docs/forward-auth.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/operations.md",
+    "docs/architecture.md",
+    "docs/forward-auth.md",
+    "docs/edges.md",
+    "docs/policies.md",
+    "docs/sessions.md",
+]
 FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DEV = set(re.findall(r'"(\w+)": \w+', (ROOT / "dev").read_text().split("COMMANDS = {")[1].split("}")[0]))
 

@@ -24,6 +24,7 @@ from countermark.core.errors import (
     RenderDeadline,
 )
 from countermark.render import pool as pool_module
+from countermark.render.child import NICE
 from countermark.render.pool import RenderPool
 from countermark.settings.model import RenderSettings
 
@@ -142,6 +143,18 @@ async def test_the_setting_bounds_the_deadline_of_every_recipe(start_pool: Start
     pool = await start_pool(children=1, deadline=0.2)
     with pytest.raises(RenderDeadline):
         await say(pool, "do:sleep", seconds=1000.0)
+
+
+async def test_a_child_yields_to_the_event_loop(start_pool: StartPool) -> None:
+    """Nicer, and in its session: Linux compares niceness within a session only, where it groups by them (autogroup).
+
+    In a process group of its own, so that a terminal's Ctrl-C does not reach it.
+    """
+    pool = await start_pool(children=1)
+    pid = int(await say(pool, "pid:"))
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+    assert os.getsid(pid) == os.getsid(0)
+    assert os.getpgid(pid) != os.getpgid(0)
 
 
 async def test_killing_a_busy_child_fails_exactly_its_job(start_pool: StartPool) -> None:

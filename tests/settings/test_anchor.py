@@ -45,3 +45,15 @@ def test_the_copy_of_revocations_lies_beside_the_store(text: str, folder: str) -
 def test_a_cache_that_is_off_stays_off() -> None:
     """An empty path is no path."""
     assert anchored(load(""), "/etc").cache.disk == ""
+    assert anchored(load(""), "/etc").policies == ""
+
+
+def test_policies_stand_beside_the_settings() -> None:
+    """As everything that they name."""
+    assert anchored(load("policies: ./policies"), "/etc/cm").policies == "/etc/cm/./policies"
+
+
+def test_a_store_on_a_server_is_no_path() -> None:
+    """Only the file of sqlite: is joined."""
+    assert anchored(load("store: sqlite:s.db"), "/etc").store == "sqlite:/etc/s.db"
+    assert anchored(load("store: redis://h/0"), "/etc").store == "redis://h/0"

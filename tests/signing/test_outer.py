@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from countermark.core.errors import (
     CountermarkError,
+    DialectsMixed,
     Expired,
     LifetimeExceeded,
-    ParameterUnknown,
     SignatureInvalid,
     SignatureMissing,
 )
@@ -106,7 +106,7 @@ def test_the_site_s_dialects_are_still_not_mixed() -> None:
     order = MintOrder(now=NOW, expires=LATER)
     own = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=bytes(range(1, 33)))
     url = DIALECTS["native"].mint(parse_target("/img/a.jpg?token=x"), where, own, order)
-    with pytest.raises(ParameterUnknown, match="mixes"):
+    with pytest.raises(DialectsMixed, match="mixes"):
         check(url, where, keyring=Keyring([own, EDGE]), headers=signed(url))
 
 

@@ -122,20 +122,33 @@ Launch = Callable[..., Gateway]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """A factory: launch(config_text, descriptors=..., systemd=...) starts a gateway without waiting for it."""
+    """A factory: launch(config_text, …) starts a gateway without waiting for it.
+
+    `files` are written beside the settings, and `worker` is the module of its workers; the small door's is the default.
+    """
     gateways: list[Gateway] = []
 
-    def start(text: str, *, descriptors: int = 0, systemd: socket.socket | None = None) -> Gateway:
+    def start(
+        text: str,
+        *,
+        descriptors: int = 0,
+        systemd: socket.socket | None = None,
+        files: dict[str, str | bytes] | None = None,
+        worker: str = "tests.system.small_worker",
+    ) -> Gateway:
         folder = tmp_path / str(len(gateways))
         folder.mkdir()
         (folder / "countermark.yaml").write_text(text)
-        (folder / "keys.yaml").write_text("[]\n")
+        for name, content in {"keys.yaml": "[]\n", **(files or {})}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
         listener = "" if systemd is None else str(systemd.fileno())
         command = [sys.executable, "-m", "tests.system.small_gateway", str(folder / "countermark.yaml")]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMARK_")}
         environ |= {"PYTHONPATH": f"{ROOT / 'proxy'}{os.pathsep}{ROOT}"}
         environ |= {"TEST_DESCRIPTORS": str(descriptors or ""), "TEST_LISTENER": listener, "TEST_FOLDER": str(folder)}
+        environ |= {"TEST_WORKER": worker}
         passed = () if systemd is None else (systemd.fileno(),)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log, pass_fds=passed)

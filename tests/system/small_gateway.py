@@ -1,4 +1,4 @@
-"""A real supervisor whose workers have the small door."""
+"""A real supervisor; its workers have the small door unless the test names others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from countermark.configuration import read_configuration
 from countermark.web import supervisor
+from countermark.wiring import build_control
 
 
 def prepare() -> None:
@@ -23,5 +24,5 @@ def prepare() -> None:
 if __name__ == "__main__":
     prepare()
     config = Path(sys.argv[1])
-    command = (sys.executable, "-m", "tests.system.small_worker")
-    sys.exit(supervisor.serve(lambda: read_configuration(config), command=command))
+    command = (sys.executable, "-m", os.environ["TEST_WORKER"])
+    sys.exit(supervisor.serve(lambda: read_configuration(config), build_control=build_control, command=command))

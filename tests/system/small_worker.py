@@ -40,12 +40,14 @@ class SmallDoor:
         if path == "/cut":
             return Answer(status=200, headers=(), stream=_cut())
         if path in ("/ok", "/hold"):
-            return Answer(status=200, headers=(("Worker", str(os.getpid())), ("Quality", self._quality())), body=BODY)
+            told = (("Client", str(request.client)), ("Country", request.country))
+            facts = (("Worker", str(os.getpid())), ("Quality", self._quality()))
+            return Answer(status=200, headers=(*facts, *told), body=BODY)
         if path == "/large":
             return Answer(status=200, headers=(), body=b"x" * 50_000_000)
         raise SignatureInvalid("The signature does not match this request.")
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return Answer(status=204, headers=())
 
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:

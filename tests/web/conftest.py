@@ -14,12 +14,14 @@ from countermark.core.errors import Expired, SignatureMissing
 from countermark.core.events import RequestEvent
 from countermark.core.request import EdgeRequest
 from countermark.core.target import Target, parse_target
-from countermark.settings.model import ForwardAuthSettings
+from countermark.keys.keyring import Keyring
+from countermark.settings.model import ForwardAuthSettings, ServerSettings
 from countermark.signing.dialect import Denial
 from countermark.web.acceptor import Acceptor
-from countermark.web.address import resolver
 from countermark.web.edge import Edge
 from countermark.web.guard import Guard, Limits
+from countermark.web.hops import announcers, hops_of
+from countermark.web.peers import Peers
 
 WAIT = 10.0
 NOT_ASKED = ForwardAuthSettings()
@@ -66,7 +68,7 @@ class FunctionDoor:
     async def answer(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         return await self._handle(request, event)
 
-    def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
+    async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         if "sig" not in {pair.name for pair in request.target.pairs}:
             raise SignatureMissing("The URL is not signed.")
         if request.target.path == "/late.png":
@@ -94,7 +96,8 @@ StartFront = Callable[..., Awaitable[Front]]
 
 @pytest.fixture
 async def start_front() -> AsyncGenerator[StartFront, None]:
-    """A factory: start_front(handle, trusted=..., denials=..., reasons=..., forward_auth=..., header_timeout=... )."""
+    """A factory: start_front(handle, trusted=..., server=..., denials=..., reasons=..., forward_auth=...,
+    header_timeout=...)."""
     acceptors: list[Acceptor] = []
     guards: list[Guard] = []
     sweepers: list[asyncio.Task[None]] = []
@@ -103,11 +106,13 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
         handle: Handle,
         *,
         trusted: tuple[str, ...] = (),
+        server: ServerSettings | None = None,
         denials: dict[str, dict[str, Denial]] | None = None,
         reasons: tuple[str, ...] = (),
         forward_auth: ForwardAuthSettings = NOT_ASKED,
         **limits: Any,
     ) -> Front:
+        server = server or ServerSettings(trusted_proxies=trusted, country_header="X-Country")
         bounds = {
             "header_timeout": 60.0,
             "keepalive_timeout": 60.0,
@@ -126,14 +131,13 @@ async def start_front() -> AsyncGenerator[StartFront, None]:
             FunctionDoor(handle),
             ready=ready,
             telemetry=events,
-            resolve=resolver(trusted),
+            peers=Peers(hops_of(server, authorities={}, keyring=Keyring([]), locate=None)),
             denials=denials or {},
             forward_auth=forward_auth,
-            country_header="X-Country",
         )
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        acceptor = Acceptor(listener, guard, edge)
+        acceptor = Acceptor(listener, guard, edge, announcers(server.proxy_protocol))
         acceptor.start()
 
         async def sweep() -> None:

@@ -1,1 +1,1 @@
-"""What the use cases reach through ports: origins, caches, flights."""
+"""What the use cases reach through ports: origins, caches, flights, stores."""

@@ -12,13 +12,14 @@ from msgspec import Struct
 
 from countermark.cli.options import config_option
 from countermark.cli.policy import site_uses
-from countermark.configuration import read_keyring, read_policies, read_settings
+from countermark.configuration import read_admin_tokens, read_keyring, read_policies, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
 from countermark.policy.lint import Finding, lint
 from countermark.policy.load import load_templates
 from countermark.settings.model import Settings
 from countermark.signing.cautions import Caution, cautions
+from countermark.web.peers import open_peers
 
 
 class Findings(Struct, kw_only=True):
@@ -35,7 +36,7 @@ class Findings(Struct, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, config: Path, as_json: bool) -> None:
-    """Read settings, keys, presets, policies and watermarks; list every fault.
+    """Read settings, keys, presets, policies, admin tokens and watermarks; list every fault.
 
     \b
     Example:
@@ -71,6 +72,7 @@ def report(findings: Findings) -> str:
 
 def _examine_files(settings: Settings, findings: Findings) -> None:
     findings.faults += _preset_faults(settings)
+    findings.faults += _token_faults(settings)
     _examine_policies(settings, findings)
     findings.faults += _watermark_faults(settings)
     findings.faults += _folder_faults(settings)
@@ -79,6 +81,7 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return
+    findings.faults += _peer_faults(settings)
     findings.warnings += cautions(settings.sites, keyring)
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
@@ -111,6 +114,27 @@ def _preset_faults(settings: Settings) -> tuple[Fault, ...]:
     except ConfigurationInvalid as invalid:
         return invalid.faults
     return ()
+
+
+def _peer_faults(settings: Settings) -> tuple[Fault, ...]:
+    try:
+        open_peers(settings)
+    except ConfigurationInvalid as invalid:
+        return invalid.faults
+    return ()
+
+
+def _token_faults(settings: Settings) -> Iterator[Fault]:
+    try:
+        tokens = read_admin_tokens(settings)
+    except ConfigurationInvalid as invalid:
+        yield from invalid.faults
+        return
+    sites = {"*", *(site.name for site in settings.sites)}
+    for token in tokens:
+        for site in set(token.sites) - sites:
+            message = f"the token {token.name} is for the site {site}, which does not exist"
+            yield Fault(path="sites", file=settings.admin.tokens, message=message)
 
 
 def _watermark_faults(settings: Settings) -> Iterator[Fault]:

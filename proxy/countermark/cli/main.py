@@ -21,6 +21,10 @@ COMMANDS = {
     "explain": "Say which check a URL fails first, and what was signed.",
     "policy": "Lint, test and compare policy templates.",
     "keys": "Make and list keys.",
+    "revoke": "Take back what was signed, while the gateway runs.",
+    "revocations": "List, lift, export and import what was taken back.",
+    "sessions": "Open, refresh, end and list the sessions of clients.",
+    "admin": "Make and list tokens of the admin API.",
 }
 
 

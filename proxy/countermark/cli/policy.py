@@ -14,7 +14,7 @@ from msgspec import Struct
 from countermark.cli.options import config_option, json_option
 from countermark.configuration import policy_texts, read_policies, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
-from countermark.policy.diff import compare_sets, markdown
+from countermark.policy.diff import Difference, compare, compare_sets, markdown
 from countermark.policy.lint import Finding, SiteUse, lint
 from countermark.policy.load import load_templates
 from countermark.policy.schema import schema
@@ -88,7 +88,7 @@ def test_command(ctx: click.Context, paths: tuple[Path, ...], config: Path, as_j
     else:
         for row in rows:
             click.echo(f"ok    {row['example']}" if row["good"] else f"FAIL  {row['place']}: {row['message']}")
-        click.echo(f"{len(rows)} examples, {sum(not row['good'] for row in rows)} wrong")
+        click.echo(f"examples: {len(rows)}, wrong: {sum(not row['good'] for row in rows)}")
     ctx.exit(0 if all(row["good"] for row in rows) else 1)
 
 
@@ -107,7 +107,7 @@ def diff_command(ctx: click.Context, old: Path, new: Path, as_json: bool) -> Non
       countermark policy diff policies.old/ policies/
       git show main:policies/render.yaml > /tmp/render.yaml; countermark policy diff /tmp/render.yaml policies/render.yaml
     """
-    differences = compare_sets(load_templates(policy_texts(old)), load_templates(policy_texts(new)))
+    differences = _compared(old, new)
     click.echo(msgspec.json.encode(differences) if as_json else markdown(differences), nl=as_json)
     ctx.exit(1 if any(difference.widened for difference in differences) else 0)
 
@@ -175,14 +175,25 @@ def _load(paths: tuple[Path, ...], config: Path) -> Mapping[str, Template]:
     texts: dict[str, str] = {} if paths else read_policies(read_settings(config))
     for path in paths:
         texts |= policy_texts(path)
-    return load_templates(texts)
+    templates = load_templates(texts)
+    if not templates:
+        raise click.UsageError(f"There is no template (*.yaml) in {', '.join(map(str, paths))}.")
+    return templates
+
+
+def _compared(old: Path, new: Path) -> list[Difference]:
+    before, after = (load_templates(policy_texts(path)) for path in (old, new))
+    # Two files are two versions of one template, even where it was given another name.
+    if old.is_file() and new.is_file() and len(before) == len(after) == 1:
+        return [compare(*before.values(), *after.values())]
+    return compare_sets(before, after)
 
 
 def _summary(report: Report) -> str:
     if report.faults:
-        return f"{len(report.faults)} faults; the rules are looked at when the templates can be read"
-    counts = [f"{sum(f.severity == word for f in report.findings)} {word}s" for word in ("error", "warning")]
-    return f"{report.templates} templates, {', '.join(counts)}"
+        return f"faults: {len(report.faults)}; the rules are looked at when the templates can be read"
+    counts = [f"{word}s: {sum(f.severity == word for f in report.findings)}" for word in ("error", "warning")]
+    return f"templates: {report.templates}, {', '.join(counts)}"
 
 
 def _examples(template: Template) -> list[dict[str, object]]:

@@ -9,11 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from countermark.control.fronts import Front
-from countermark.core.errors import CountermarkError, ElementMissing, ParameterInvalid, TransformRefused
+from countermark.core.errors import CountermarkError, ParameterInvalid, TransformRefused
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
 from countermark.core.target import parse_target
-from countermark.identity.session import Session
+from countermark.identity.session import Session, told_by
 from countermark.imaging.operations import Operations
 from countermark.imaging.presets import Preset
 from countermark.imaging.syntax.table import SYNTAXES
@@ -95,14 +95,7 @@ def _claims(raw: str, front: Front, session: Session, life: int, now: float) -> 
         headers={},
         received=now,
     )
-    return _with_session(prove(request, replace(front.realm, dialects=("native",)), Keyring([key])).claims, session)
-
-
-def _with_session(claims: Claims, session: Session) -> Claims:
-    told = ((claims.session, session.id), (claims.user, session.user), (claims.client_id, session.client_id))
-    if any(said and said != known for said, known in told):
-        raise ElementMissing("The URL names another session, user or client than the session that signs it.")
-    return replace(claims, session=session.id, user=session.user, client_id=session.client_id)
+    return told_by(session, prove(request, replace(front.realm, dialects=("native",)), Keyring([key])).claims)
 
 
 def _operations(claims: Claims, presets: Mapping[str, Preset]) -> Operations | None:

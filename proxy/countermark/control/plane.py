@@ -14,7 +14,7 @@ from countermark.control.evidence import Witness
 from countermark.control.fronts import Fronts
 from countermark.control.records import Clock, Random, Records
 from countermark.control.revocations import Revocations
-from countermark.control.sessions import SessionDesk
+from countermark.control.sessions import SessionDesk, Terms
 from countermark.core.events import Severity
 from countermark.keys.keyring import Key, Keyring
 from countermark.ports import Store, Telemetry
@@ -46,8 +46,8 @@ class ControlPlane:
         fronts: Fronts,
         keyring: Keyring,
         bench: Bench,
+        terms: Terms,
         telemetry: Telemetry,
-        max_life: int,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -65,7 +65,7 @@ class ControlPlane:
             fronts=fronts,
             keyring=keyring,
             bench=bench,
-            max_life=max_life,
+            terms=terms,
         )
         self._records = records
         self._users = 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from countermark.control.actor import Actor
@@ -15,7 +13,9 @@ from countermark.control.fronts import Fronts
 from countermark.control.purging import purges, purges_of
 from countermark.control.records import Records
 from countermark.core.errors import CountermarkError, OrderInvalid, OrderTooLarge
+from countermark.core.events import Severity
 from countermark.core.target import parse_target
+from countermark.identity.exchange import LONGEST_LINE, fault_of, line_of, read_line
 from countermark.identity.revocation import Kind, Revocation
 from countermark.ports import RevocationLog
 from countermark.signing.realm import waivers
@@ -23,16 +23,13 @@ from countermark.signing.verify import AHEAD
 
 PAGE = 1_000
 MAX_PAGE = 10_000
-MAX_LINE = 16 * 1024
 _BATCH = 1_000
 
-_GRANT = re.compile(r"[0-9a-f]{64}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
 _MAX_SEVERE = 20
 
-Value = Annotated[str, Meta(max_length=8192, description="What is taken back, as its kind is written.")]
+Value = Annotated[str, Meta(max_length=2048, description="What is taken back, as its kind is written.")]
 Reason = Annotated[str, Meta(max_length=500, description="Why, for people.")]
-Moment = Annotated[int, Meta(ge=0, le=99_999_999_999, description="Unix seconds.")]
+Moment = Annotated[int, Meta(ge=0, le=2**32 - 2, description="Unix seconds.")]
 
 
 class RevocationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -125,15 +122,25 @@ class Revocations:
         self._require(actor, revocation)
         return await self.enter(revocation, actor)
 
-    async def enter(self, revocation: Revocation, actor: Actor, *, evidence: Evidence | None = None) -> RevocationAdded:
-        """Put one on the list and tell it. Raises StoreUnavailable; when only the follow-up failed, it is in force."""
+    async def enter(
+        self,
+        revocation: Revocation,
+        actor: Actor,
+        *,
+        evidence: Evidence | None = None,
+        severity: Severity | None = None,
+    ) -> RevocationAdded:
+        """Put one on the list and tell it, with the entry's own severity where no other is given.
+
+        Raises StoreUnavailable; when only the follow-up failed, the entry is in force.
+        """
         await self._log.append((revocation,))
         subject = f"{revocation.kind}:{revocation.value}"
         notice = self._records.note(
             "revocation.lifted" if revocation.lifted else "revocation.added",
             actor=actor.name,
             subject=subject[:200],
-            severity=_severity(revocation),
+            severity=severity or revocation.severity,
             detail=revocation.reason,
             facts=_facts(revocation),
         )
@@ -162,7 +169,7 @@ class Revocations:
         actor.require_all()
         after = ""
         while (page := await self._log.read(after, MAX_PAGE)).revocations:
-            yield b"".join(msgspec.json.encode(revocation) + b"\n" for revocation in page.revocations)
+            yield b"".join(map(line_of, page.revocations))
             after = page.cursor
 
     async def take_in(self, chunks: AsyncIterator[bytes], actor: Actor) -> Imported:
@@ -173,7 +180,7 @@ class Revocations:
         actor.require_all()
         taken, batch = 0, list[Revocation]()
         async for number, line in _lines(chunks):
-            batch.append(self._read_line(line, number, taken))
+            batch.append(self._read_line(line, number, taken, actor))
             if len(batch) == _BATCH:
                 await self._take(batch, actor)
                 taken += len(batch)
@@ -185,7 +192,7 @@ class Revocations:
 
     async def _take(self, batch: Sequence[Revocation], actor: Actor) -> None:
         await self._log.append(batch)
-        severe = [revocation for revocation in batch if _severity(revocation) == "critical"]
+        severe = [revocation for revocation in batch if revocation.severity == "critical"]
         notice = self._records.note(
             "revocation.imported",
             actor=actor.name,
@@ -196,18 +203,12 @@ class Revocations:
         )
         await self._records.follow_up(notice, purges(batch, self._fronts, cause="revocations imported"))
 
-    def _read_line(self, line: bytes, number: int, taken: int) -> Revocation:
-        before = (
-            f"the {taken} entries of the lines before this part of the file were added" if taken else "none was added"
-        )
+    def _read_line(self, line: bytes, number: int, taken: int, actor: Actor) -> Revocation:
+        before = f"the first {taken} entries were added" if taken else "none was added"
         try:
-            revocation = msgspec.json.decode(line, type=Revocation)
-            self._check(revocation)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise OrderInvalid(f"Line {number} is no revocation: {error}; {before}.") from None
-        except OrderInvalid as error:
-            raise OrderInvalid(f"Line {number}: {error.detail} ({before}.)") from None
-        return revocation
+            return read_line(line, now=self._records.clock(), author=actor.name)
+        except ValueError as error:
+            raise OrderInvalid(f"Line {number} is no revocation: {error} ({before}).") from None
 
     def _revocation(self, order: RevocationOrder, evidence: Evidence | None, actor: Actor, now: float) -> Revocation:
         kind, value, expires = order.kind, order.value, order.expires
@@ -236,18 +237,16 @@ class Revocations:
 
     def _check(self, revocation: Revocation) -> None:
         """Raises OrderInvalid where no grant could ever have such a name, so that nobody takes a slip for a revocation."""
-        kind, value = revocation.kind, revocation.value
-        if kind == "path":
-            self._check_path(value)
-        elif kind == "grant" and not _GRANT.fullmatch(value):
-            raise OrderInvalid("A grant is 64 hexadecimal digits in lower case; or give the signed URL itself.")
-        elif not _TEXT.fullmatch(value):
-            raise OrderInvalid(f"The value of a {kind} has 1 to 512 characters and no control characters.")
+        if wrong := fault_of(revocation):
+            raise OrderInvalid(f"{wrong[0].upper()}{wrong[1:]}.")
+        # What is on the list must come back by an import, too.
+        if len(line_of(revocation)) > LONGEST_LINE:
+            raise OrderInvalid(f"Value and reason have more than {LONGEST_LINE} octets together.")
+        if revocation.kind == "path":
+            self._check_path(revocation.value)
 
     def _check_path(self, value: str) -> None:
-        site, colon, prefix = value.partition(":")
-        if not colon:
-            raise OrderInvalid("A path is written SITE:PREFIX, such as shop:/shop/summer/.")
+        site, _, prefix = value.partition(":")
         front = self._fronts.named(site)
         if not prefix.startswith(front.realm.prefix):
             raise OrderInvalid(f"The paths of site {site} start with {front.realm.prefix}.")
@@ -265,10 +264,6 @@ class Revocations:
             actor.require_all()
 
 
-def _severity(revocation: Revocation) -> Literal["info", "warning", "critical"]:
-    return "info" if revocation.lifted else revocation.severity
-
-
 def _facts(revocation: Revocation) -> dict[str, str]:
     moments = {"issued_before": revocation.issued_before, "expires": revocation.expires}
     return {name: str(moment) for name, moment in moments.items() if moment is not None}
@@ -281,11 +276,11 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             number += 1
-            if len(line) > MAX_LINE:
-                raise OrderTooLarge(f"Line {number} has more than {MAX_LINE} bytes.")
+            if len(line) > LONGEST_LINE:
+                raise OrderTooLarge(f"Line {number} has more than {LONGEST_LINE} bytes.")
             if line.strip():
                 yield number, line
-        if len(rest) > MAX_LINE:
-            raise OrderTooLarge(f"Line {number + 1} has more than {MAX_LINE} bytes.")
+        if len(rest) > LONGEST_LINE:
+            raise OrderTooLarge(f"Line {number + 1} has more than {LONGEST_LINE} bytes.")
     if rest.strip():
         yield number + 1, rest

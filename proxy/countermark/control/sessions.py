@@ -114,8 +114,16 @@ class SessionsEnded(Struct, frozen=True, kw_only=True):
     sessions: tuple[str, ...]
 
 
+class Terms(Struct, frozen=True, kw_only=True):
+    """What holds for every session: the ids of registered clients (None where there is no file of them), and the seconds
+    that no session outlives."""
+
+    clients: frozenset[str] | None = None
+    max_life: int
+
+
 class SessionDesk:
-    """The use cases, for a token with the role issuer. `max_life` are the seconds that no session outlives."""
+    """The use cases, for a token with the role issuer."""
 
     def __init__(
         self,
@@ -126,7 +134,7 @@ class SessionDesk:
         fronts: Fronts,
         keyring: Keyring,
         bench: Bench,
-        max_life: int,
+        terms: Terms,
     ) -> None:
         self._sessions = sessions
         self._revocations = revocations
@@ -134,7 +142,7 @@ class SessionDesk:
         self._fronts = fronts
         self._keyring = keyring
         self._bench = bench
-        self._max_life = max_life
+        self._terms = terms
 
     async def login(self, order: LoginOrder, actor: Actor) -> SessionOpened:
         """Open a session. Raises OrderInvalid, RoleMissing, ConfigurationInvalid without a sealing key, StoreUnavailable."""
@@ -143,6 +151,9 @@ class SessionDesk:
         if "native" not in front.realm.dialects:
             raise OrderInvalid(f"Site {front.name} does not accept native URLs, which are what a session signs.")
         self._check_template(order.template)
+        clients = self._terms.clients
+        if order.client_id and clients is not None and order.client_id not in clients:
+            raise OrderInvalid(f"No client is registered as {order.client_id!r}.")
         now = self._records.clock()
         seed = self._records.random(SEED_BYTES)
         id = base64url(self._records.random(_ID_BYTES))
@@ -155,7 +166,7 @@ class SessionDesk:
             client_id=order.client_id,
             template=order.template,
             created=now,
-            expires=int(now) + min(order.life, self._max_life),
+            expires=int(now) + min(order.life, self._terms.max_life),
         )
         await self._sessions.create(session)
         self._note("session.started", session, actor)
@@ -181,7 +192,7 @@ class SessionDesk:
             generation=generation,
             sealed=self._sealed(seed, id, generation, now),
             template=template,
-            expires=min(int(now) + order.life, int(session.created) + self._max_life),
+            expires=min(int(now) + order.life, int(session.created) + self._terms.max_life),
         )
         refused = compare(
             order.targets,
@@ -260,7 +271,8 @@ class SessionDesk:
             reason=reason,
             author=actor.name,
         )
-        await self._revocations.enter(revocation, actor)
+        # Leaving is no alarm: whoever watches warnings would see one for every user who goes home.
+        await self._revocations.enter(revocation, actor, severity="info")
 
     def _sealed(self, seed: bytes, id: str, generation: int, now: float) -> bytes:
         nonce = self._records.random(NONCE_BYTES)

@@ -10,7 +10,7 @@ from time import perf_counter
 from msgspec.structs import replace
 
 from countermark.core.answer import Answer
-from countermark.core.errors import CountermarkError, ElementMissing, OutOfScope
+from countermark.core.errors import CountermarkError, OutOfScope
 from countermark.core.events import RequestEvent
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
@@ -28,7 +28,7 @@ from countermark.delivery.sites import Site, SiteTable
 from countermark.delivery.vouch import vouch
 from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.identity.revocation import handles, issued_at_earliest
-from countermark.identity.session import KEY_ID, Session
+from countermark.identity.session import KEY_ID, Session, told_by
 from countermark.policy import decide
 from countermark.ports import Entry, Turnstile
 from countermark.signing.verify import Proof, prove
@@ -133,7 +133,7 @@ class FrontDoor:
         proof = prove(request, site.realm, self._seeds)
         _name_proof(event, site, proof.claims)
         session = await self._session(proof.claims)
-        claims = _with_session(proof.claims, session)
+        claims = proof.claims if session is None else told_by(session, proof.claims)
         template = self._gate.template(site, session)
         return Holder(
             site=site,
@@ -178,7 +178,7 @@ class FrontDoor:
             if not limits and ticket is None:
                 entry = Entry()
             else:
-                entry = await self._turnstile.enter(limits, ticket, request.received)
+                entry = await once.enter(self._turnstile, limits, ticket, request.received)
         except CountermarkError as error:
             error.dialect = holder.claims.dialect
             self._sentry.refused(error, request)
@@ -212,17 +212,6 @@ class FrontDoor:
 
 def _asked(request: EdgeRequest) -> Asked:
     return request.method, request.host, request.target.raw, request.headers.get("accept", "")
-
-
-def _with_session(claims: Claims, session: Session | None) -> Claims:
-    """The claims with what the session says of their holder. Raises ElementMissing where the URL says otherwise: a client
-    signs with his own seed, and could write another's name."""
-    if session is None:
-        return claims
-    told = ((claims.session, session.id), (claims.user, session.user), (claims.client_id, session.client_id))
-    if any(said and said != known for said, known in told):
-        raise ElementMissing("The URL names another session, user or client than the session that signed it.")
-    return replace(claims, session=session.id, user=session.user, client_id=session.client_id)
 
 
 def _name(event: RequestEvent, holder: Holder) -> None:

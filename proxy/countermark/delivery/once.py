@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from countermark.core.answer import Answer
-from countermark.core.errors import SingleUseRefused
+from countermark.core.errors import CountermarkError, SingleUseRefused
 from countermark.core.request import EdgeRequest
 from countermark.delivery.holder import Holder
-from countermark.ports import Ticket, Use
+from countermark.ports import Entry, Ticket, Turnstile, Use
+from countermark.traffic.gcra import Limit
 
 # Messengers and networks that fetch what a message links to, by what their documentation says they call themselves.
 _PREVIEWERS = (
@@ -19,6 +22,9 @@ _PREVIEWERS = (
     "linkedinbot", "skypeuripreview", "microsoftpreview", "googlemessages", "redditbot", "embedly", "iframely",
 )  # fmt: skip
 _CHUNK = 256 * 1024
+
+# Tasks that nobody waits for; the loop itself would let them be collected.
+_giving_back: set[asyncio.Future[None]] = set()
 
 
 def ticket(holder: Holder, request: EdgeRequest, attempt: str) -> Ticket | None:
@@ -37,6 +43,23 @@ def ticket(holder: Holder, request: EdgeRequest, attempt: str) -> Ticket | None:
     named = "\n".join((holder.site.name, claims.dialect, claims.key_id, claims.once))
     id = hashlib.sha256(named.encode()).hexdigest()
     return Ticket(id=id, issued=holder.issued, expires=claims.expires, attempt=attempt)
+
+
+async def enter(turnstile: Turnstile, limits: tuple[Limit, ...], ticket: Ticket | None, now: float) -> Entry:
+    """As `Turnstile.enter`; a client that goes while its use is being taken gets it back."""
+    entering = asyncio.ensure_future(turnstile.enter(limits, ticket, now))
+    try:
+        return await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        _giving_back.add(giving := asyncio.ensure_future(_give_back(entering)))
+        giving.add_done_callback(_giving_back.discard)
+        raise
+
+
+async def _give_back(entering: asyncio.Future[Entry]) -> None:
+    with suppress(CountermarkError):
+        if (use := (await entering).use) is not None:
+            await use.release()
 
 
 def _is_preview(request: EdgeRequest) -> bool:

@@ -59,12 +59,22 @@ def read(lines: Iterable[bytes], *, name: str, now: float, author: str = "") -> 
         if line.isspace():
             continue
         try:
-            found = _revocation(line, now, author)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            yield read_line(line, now=now, author=author)
+        except ValueError as error:
             raise ConfigurationInvalid([_fault(name, number, str(error))]) from None
-        if wrong := fault_of(found):
-            raise ConfigurationInvalid([_fault(name, number, wrong)])
-        yield found
+
+
+def read_line(line: bytes, *, now: float, author: str) -> Revocation:
+    """One entry, with `now` and `author` where the line has none. Raises ValueError with a sentence."""
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"the line is longer than {LONGEST_LINE} octets")
+    try:
+        found = _revocation(line, now, author)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
+    if wrong := fault_of(found):
+        raise ValueError(wrong)
+    return found
 
 
 def fault_of(revocation: Revocation) -> str:
@@ -83,8 +93,6 @@ def fault_of(revocation: Revocation) -> str:
 
 
 def _revocation(line: bytes, now: float, author: str) -> Revocation:
-    if len(line) > LONGEST_LINE:
-        raise msgspec.ValidationError(f"the line is longer than {LONGEST_LINE} octets")
     read = _decode(line)
     return Revocation(
         kind=read.kind,

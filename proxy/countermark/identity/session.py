@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from countermark.core.errors import ElementMissing
+from countermark.core.grant import Claims
 
 KEY_ID = re.compile(r"ses_([A-Za-z0-9_-]{16,64})\.([0-9]{1,6})")
 """The key id by which a client signs with its session's seed: ses_SESSION.GENERATION."""
@@ -39,3 +43,14 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def key_id(self) -> str:
         return f"ses_{self.id}.{self.generation}"
+
+
+def told_by(session: Session, claims: Claims) -> Claims:
+    """The claims of a URL that stands on a session, with what the session says of its holder.
+
+    Raises ElementMissing where the URL says otherwise: a client signs with his own seed, and could write another's name.
+    """
+    told = ((claims.session, session.id), (claims.user, session.user), (claims.client_id, session.client_id))
+    if any(said and said != known for said, known in told):
+        raise ElementMissing("The URL names another session, user or client than the session that signs it.")
+    return replace(claims, session=session.id, user=session.user, client_id=session.client_id)

@@ -86,7 +86,7 @@ def admit(template: Template, claims: Claims, moment: Moment) -> None:
     ttl = template.file.expires.ttl
     # Where the issue is signed, `inspect` has measured the whole life; else what is left of it must fit.
     if ttl and claims.issued is None and claims.expires is not None and claims.expires - moment.now > ttl:
-        raise LifetimeExceeded(f"The URL would live longer than its policy allows: {ttl:.15g} seconds.")
+        raise _too_long(ttl)
     _check_country(template, moment)
     if template.networks is not None and not template.networks.open(moment.address):
         raise ClientIpNotAllowed("The policy is closed to this client address.", private=f"client is {moment.address}")
@@ -158,7 +158,11 @@ def _check_life(template: Template, claims: Claims) -> None:
             f"The policy {template.name} asks for an end within {ttl:.15g} seconds; this URL has none."
         )
     if claims.issued is not None and claims.expires - claims.issued > ttl:
-        raise LifetimeExceeded(f"The URL lives longer than its policy allows: {ttl:.15g} seconds.")
+        raise _too_long(ttl)
+
+
+def _too_long(ttl: float) -> LifetimeExceeded:
+    return LifetimeExceeded(f"The URL lives longer than its policy allows: {ttl:.15g} seconds.")
 
 
 def _check_transforms(template: Template, operations: Operations, preset: str) -> None:

@@ -12,6 +12,7 @@ from countermark.policy.model import Situation
 from countermark.policy.probes import Axis, Probe, axes, situation
 from countermark.policy.template import Template
 from countermark.policy.trial import Outcome, attempt
+from countermark.settings.units import format_duration
 
 _SHOWN = 6
 
@@ -73,7 +74,7 @@ def compare_sets(old: Mapping[str, Template], new: Mapping[str, Template]) -> li
 
 def markdown(differences: list[Difference]) -> str:
     """The differences for a pull request."""
-    if not differences:
+    if not any(difference.widened or difference.narrowed or difference.notes for difference in differences):
         return "No policy decides otherwise.\n"
     count = sum(1 for difference in differences if difference.widened)
     lines = ["## Policies", "", f"**{count} widened**" if count else "Nothing is widened.", ""]
@@ -119,10 +120,12 @@ def _changes(
 def _notes(old: Template, new: Template, *, changed: bool) -> Iterator[str]:
     if changed and new.file.version <= old.file.version:
         yield f"decides otherwise and is still version {new.file.version}; count it up"
-    for key in ("endpoint", "owner", "risks", "respond", "audit", "retention", "regions", "accept"):
+    for key in ("endpoint", "owner", "risks", "respond", "audit", "regions", "accept"):
         before, after = getattr(old.file, key), getattr(new.file, key)
         if before != after:
             yield f"{key}: {_written(before)} → {_written(after)}"
+    if old.file.retention != new.file.retention:
+        yield f"retention: {format_duration(old.file.retention)} → {format_duration(new.file.retention)}"
 
 
 def _written(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
 
@@ -24,8 +25,8 @@ MAX_LIST_BYTES = 16 * 2**20
 
 _KIND = inspect.type_info(TemplateFile)
 _ENDS = (".yaml", ".yml")
-_COUNTED = ("client", "session", "address", "template")
-_NETWORK = "a network such as 10.0.0.0/8 or 2001:db8::/32, or a file such as offices.txt"
+_NETWORK = "a network such as 10.0.0.0/8 or 2001:db8::/32"
+_PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 
 Found = tuple[str, str]
 
@@ -132,9 +133,6 @@ def _check(
     yield from _check_places(written)
     yield from _check_networks("network.allow", written.network.allow, lists)
     yield from _check_networks("network.deny", written.network.deny, lists)
-    for counted in written.ceiling:
-        if counted not in _COUNTED:
-            yield f"ceiling.{counted}", f"counts by {', '.join(_COUNTED)} only{suggestion(counted, _COUNTED)}"
     for name, region in written.regions.items():
         if written.retention and region.retention > written.retention:
             yield f"regions.{name}.retention", "is longer than the template's; a region may only shorten it"
@@ -159,10 +157,21 @@ def _check_places(written: TemplateFile) -> Iterator[Found]:
     lists |= {f"examples[{index}].request.geo": example.request.geo for index, example in enumerate(written.examples)}
     for path, codes in lists.items():
         for index, code in enumerate(codes):
-            if code[:2] not in COUNTRIES:
-                right = MISTAKEN.get(code[:2], "")
-                hint = f"; did you mean {right!r}?" if right else "; see ISO 3166-1 alpha-2"
-                yield f"{path}[{index}]", f"no country has the code {code[:2]!r}{hint}"
+            if fault := _place_fault(code):
+                yield f"{path}[{index}]", fault
+
+
+def _place_fault(code: str) -> str:
+    if not _PLACE.fullmatch(code):
+        right = MISTAKEN.get(code.upper(), code.upper())
+        hint = f"; did you mean {right!r}?" if _PLACE.fullmatch(right) else ""
+        return f"should be an ISO 3166 code such as DE or US-CA, not {code[:40]!r}{hint}"
+    if code[:2] in COUNTRIES:
+        return ""
+    right = MISTAKEN.get(code[:2], "")
+    return f"no country has the code {code[:2]!r}" + (
+        f"; did you mean {right!r}?" if right else "; see ISO 3166-1 alpha-2"
+    )
 
 
 def _check_networks(path: str, entries: tuple[str, ...], lists: Mapping[str, tuple[Network, ...]]) -> Iterator[Found]:
@@ -171,7 +180,8 @@ def _check_networks(path: str, entries: tuple[str, ...], lists: Mapping[str, tup
             if entry not in lists:
                 yield f"{path}[{index}]", f"no file of this name stands beside the template: {entry[:80]!r}"
         elif (fault := _network_fault(entry)) is not None:
-            yield f"{path}[{index}]", fault
+            file = "" if "." in entry or ":" in entry else ", or a file such as offices.txt"
+            yield f"{path}[{index}]", f"{fault}{file}"
 
 
 def _network_fault(text: str) -> str | None:

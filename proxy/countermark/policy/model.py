@@ -28,7 +28,7 @@ Operation = Literal[
 """An operation that can be forbidden; `original` is the picture as it is, without any."""
 
 Counted = Literal["client", "session", "address", "template"]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+Country = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"})]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 

@@ -153,10 +153,15 @@ def _formats_of_signatures() -> Iterator[Probe]:
 def _lives(both: tuple[Template, ...]) -> Iterator[Probe]:
     bounds = {template.file.expires.ttl for template in both} - {0}
     lives = sorted({life for bound in bounds for life in (max(1.0, bound // 1), bound // 1 + 1)} or {60.0})
-    for signs, words in (((), "issue not signed"), (("issued",), "issue signed")):
+    required = _required(both, "issued")
+    for signs, words in (((), ", issue not signed"), (("issued",), ", issue signed")):
         for life in lives:
-            yield Probe(f"{format_duration(life)}, {words}", {"life": life, "signs": signs})
-        yield Probe(f"no end, {words}", {"life": "never", "signs": signs})
+            yield Probe(f"{format_duration(life)}{words if required else ''}", {"life": life, "signs": signs})
+        yield Probe(f"no end{words if required else ''}", {"life": "never", "signs": signs})
+
+
+def _required(both: tuple[Template, ...], element: Element) -> bool:
+    return any(element in template.elements for template in both)
 
 
 def _presets(both: tuple[Template, ...]) -> Iterator[Probe]:
@@ -197,17 +202,20 @@ def _countries(both: tuple[Template, ...]) -> Iterator[Probe]:
     geographies = [template.geography for template in both if template.geography is not None]
     codes = {code for rule in geographies for places in (rule.allow, rule.deny) if places for code in places.codes}
     named = {code[:2] for code in codes}
+    split = {code[:2] for code in codes if "-" in code}
     another = next((country for country in sorted(COUNTRIES) if country not in named), "")
     places = [("country not known", "", ""), ("any other country", another, "")]
-    for code in sorted(codes | named):
-        country, _, region = code.partition("-")
-        places.append((code if region else f"{code}, region not known", country, region))
-    places += [(f"{country}, any other region", country, "0") for country in sorted(named)]
+    places += [(country, country, "") for country in sorted(named - split)]
+    places += [(f"{country}, region not known", country, "") for country in sorted(split)]
+    places += [(code, code[:2], code[3:]) for code in sorted(codes) if "-" in code]
+    # No code has this one.
+    places += [(f"{country}, any other region", country, "0") for country in sorted(split)]
+    required = _required(both, "geo")
     for label, country, region in places:
         facts = {"country": country, "region": region}
-        yield Probe(label, facts)
-        if country:
-            yield Probe(f"{label}, signed", {**facts, "geo": (country,)})
+        yield Probe(f"{label}, not signed" if required else label, facts)
+        if country and required:
+            yield Probe(label, {**facts, "geo": (country,)})
 
 
 def _networks(both: tuple[Template, ...]) -> Iterator[Probe]:
@@ -234,14 +242,15 @@ def _addresses(both: tuple[Template, ...]) -> tuple[list[Address], list[Address]
     """One of each family that both let in, and where they differ: between two edges of all their networks, what holds of
     one address holds of all."""
     common: dict[int, Address] = {}
-    apart: list[Address] = []
+    apart: dict[tuple[bool, ...], list[Address]] = {(False, True): [], (True, False): []}
     for address in [*_ADDRESSES, *_edges(both)]:
-        answers = {template.networks is None or template.networks.open(address) for template in both}
-        if answers == {True}:
+        answers = tuple(template.networks is None or template.networks.open(address) for template in both)
+        if all(answers):
             common.setdefault(address.version, address)
-        elif True in answers:
-            apart.append(address)
-    return list(common.values()), apart[:_MOST_ADDRESSES]
+        elif any(answers):
+            apart[answers].append(address)
+    # Bounded for each direction, so that a thousand closed networks do not hide one that was opened.
+    return list(common.values()), [address for found in apart.values() for address in found[:_MOST_ADDRESSES]]
 
 
 def _edges(both: tuple[Template, ...]) -> Iterator[Address]:

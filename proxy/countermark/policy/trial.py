@@ -61,7 +61,7 @@ def failures(template: Template) -> list[Told]:
             continue
         words = example.permit or example.deny
         wanted = f"should be refused for {example.reason}" if example.reason else "should be permitted"
-        was = f"is refused for {outcome.reason}: {outcome.detail}" if outcome.reason else "is permitted"
+        was = f"is refused for {outcome.reason}: {outcome.detail.rstrip('.')}" if outcome.reason else "is permitted"
         found.append(Told(path=f"examples[{index}]", message=f"{words!r} {wanted}, and {was}"))
     return found
 

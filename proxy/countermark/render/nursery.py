@@ -183,7 +183,9 @@ def _execute(control: socket.socket, upbringing: wire.Upbringing) -> subprocess.
             pass_fds=descriptors,
             env=_environment(),
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # the terminal's Ctrl-C is for the gateway, which then drains
+            # The terminal's Ctrl-C is for the gateway, which then drains. Not a session of its own: Linux shares the
+            # processor out by session first (autogroup, sched(7)), and `child.NICE` would yield to nobody outside it.
+            process_group=0,
         )
 
 

@@ -7,17 +7,21 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from countermark.settings.model import OriginSettings, Settings
+from countermark.settings.model import HopSettings, OriginSettings, Settings
+from countermark.settings.store_url import SQLITE
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
     """The settings with every relative path in them joined to `folder`."""
     cache, admin = settings.cache, settings.admin
+    geo, server = settings.geo, settings.server
     return replace(
         settings,
+        server=replace(server, hops={name: _hop(hop, folder) for name, hop in server.hops.items()}),
+        geo=replace(geo, database=posixpath.join(folder, geo.database)) if geo.database else geo,
         keys=posixpath.join(folder, settings.keys),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
-        store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
+        store=_store(settings.store, folder),
         admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
         policies=posixpath.join(folder, settings.policies) if settings.policies else "",
         revocation=replace(settings.revocation, folder=posixpath.join(folder, _revocations(settings))),
@@ -34,6 +38,18 @@ def _revocations(settings: Settings) -> str:
     scheme, _, file = settings.store.partition(":")
     beside = posixpath.dirname(file) if scheme == "sqlite" else "./state"
     return settings.revocation.folder or posixpath.join(beside, "revocations")
+
+
+def _hop(hop: HopSettings, folder: str) -> HopSettings:
+    if not hop.client_authorities:
+        return hop
+    return replace(hop, client_authorities=posixpath.join(folder, hop.client_authorities))
+
+
+def _store(url: str, folder: str) -> str:
+    if not url.startswith(SQLITE):
+        return url
+    return f"{SQLITE}{posixpath.join(folder, url.removeprefix(SQLITE))}"
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:

@@ -90,7 +90,7 @@ def convert(node: Node, kind: inspect.Type, path: str, reading: Reading) -> Any:
 def _nearest(node: Scalar, kind: inspect.Type) -> str:
     """The word that was meant, where there is a choice of words and a longer one is not easily looked through."""
     words = [str(value) for value in kind.values] if isinstance(kind, inspect.LiteralType) else []
-    return suggestion(node.text, words) if len(words) > 4 else ""
+    return suggestion(node.text, words) if len(words) > 3 else ""
 
 
 def _shown(node: Scalar) -> str:
@@ -144,6 +144,11 @@ def _dict(node: Node, kind: inspect.DictType, path: str, reading: Reading) -> An
     values = {}
     for name, child in node.nodes.items():
         reading.places[joined(path, name)] = node.key_places[name]
+        if isinstance(kind.key_type, inspect.LiteralType) and name not in kind.key_type.values:
+            known = [str(value) for value in kind.key_type.values]
+            message = f"should be {expectation(kind.key_type)}, not {name[:40]!r}{suggestion(name, known)}"
+            reading.fault(joined(path, name), message, node.key_places[name])
+            continue
         value = convert(child, kind.value_type, joined(path, name), reading)
         if value is not None:
             values[name] = value

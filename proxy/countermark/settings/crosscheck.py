@@ -9,8 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from countermark.core.catalogue import Catalogue
 from countermark.settings.convert import suggestion
-from countermark.settings.model import OriginSettings, ServerSettings, Settings, SiteSettings
+from countermark.settings.model import HopSettings, OriginSettings, ServerSettings, Settings, SiteSettings
 from countermark.settings.option import DialectUse
+from countermark.settings.store_url import store_fault
 
 Found = tuple[str, str]
 Dialects = Mapping[str, DialectUse]
@@ -21,12 +22,27 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.A
 _PREFIX = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/)*", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", re.ASCII)
+_LEAST_SECRET = 15  # as long as the ones that KeyCDN makes; they count with the networks only
+_OF_CDNS = frozenset(
+    {
+        "CF-Connecting-IP",
+        "True-Client-IP",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "X-Azure-SocketIP",
+        "CloudFront-Viewer-Address",
+    }
+)
+_CDNS = frozenset({"akamai", "azure", "bunny", "cloudflare", "cloudfront", "fastly", "google", "vercel"})
 _SCHEMES = ("file", "http", "https", "s3")
 
 
 def crosscheck(settings: Settings, dialects: Dialects | None) -> Iterator[Found]:
     """Each fault as its path and sentence. `dialects` are those that sites may accept; None leaves them unchecked."""
     yield from _server(settings)
+    if fault := store_fault(settings.store):
+        yield "store", fault
     yield from _names(settings)
     yield from _render(settings)
     for name, origin in settings.origins.items():
@@ -46,7 +62,90 @@ def _server(settings: Settings) -> Iterator[Found]:
     if server.listen == server.admin and not server.listen.endswith(":0"):
         yield "server.admin", "the same address as server.listen; metrics and admin need one of their own"
     yield from _networks("server.trusted_proxies", server.trusted_proxies)
+    yield from _networks("server.proxy_protocol", server.proxy_protocol)
     yield from _forward_auth(server)
+    if server.country_header and not _HEADER.fullmatch(server.country_header):
+        yield "server.country_header", "is no header name"
+    if server.hops and server.trusted_proxies:
+        yield (
+            "server.trusted_proxies",
+            "is the short form of one hop; write it as server.hops.NAME: {networks: [...], address: X-Forwarded-For}",
+        )
+    if server.hops and server.country_header:
+        yield (
+            "server.country_header",
+            "belongs to server.trusted_proxies; write it into its hop as country: header, country_header: "
+            f"{server.country_header[:80]}",
+        )
+    for name, hop in server.hops.items():
+        yield from _hop(f"server.hops.{name}", hop, settings)
+
+
+def _hop(path: str, hop: HopSettings, settings: Settings) -> Iterator[Found]:
+    yield from _networks(f"{path}.networks", hop.networks)
+    yield from _networks(f"{path}.through", hop.through)
+    if not hop.networks and not hop.signed:
+        yield f"{path}.networks", "are missing; only a hop that signs its requests is known without them"
+    yield from _proofs(path, hop)
+    yield from _address_source(path, hop, settings.server)
+    yield from _country_source(path, hop, settings)
+    proved = hop.secret or hop.client_certificates or hop.client_authorities or hop.signed
+    vendor = hop.address in _OF_CDNS or hop.country in _CDNS
+    if vendor and not proved and any(not _is_inner(network) for network in hop.networks):
+        # Whoever is a customer of the same CDN sends from the same networks, and says there whatever he likes.
+        yield path, "reads a CDN's fields, and its networks are those of every customer: add secret_header and secret"
+
+
+def _proofs(path: str, hop: HopSettings) -> Iterator[Found]:
+    if bool(hop.secret_header) != bool(hop.secret):
+        yield path, "secret_header and secret are given together or not at all"
+    if hop.secret_header and not _HEADER.fullmatch(hop.secret_header):
+        yield f"{path}.secret_header", "is no header name"
+    if hop.next_secret and not hop.secret:
+        yield f"{path}.next_secret", "is a second secret, and there is no first one"
+    for key, secret in (("secret", hop.secret), ("next_secret", hop.next_secret)):
+        if secret and (len(secret) < _LEAST_SECRET or not secret.isascii() or not secret.isprintable()):
+            yield f"{path}.{key}", f"should be {_LEAST_SECRET} printable ASCII characters or more"
+    for index, fingerprint in enumerate(hop.client_certificates):
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            yield f"{path}.client_certificates[{index}]", "should be 64 hexadecimal digits, with or without colons"
+    if hop.client_certificates and hop.client_authorities:
+        yield f"{path}.client_authorities", "are given in place of client_certificates, not besides"
+    if (hop.client_certificates or hop.client_authorities) and not hop.networks:
+        yield (
+            f"{path}.networks",
+            "must name the TLS terminator that hands on Client-Cert: anybody could send that field",
+        )
+
+
+def _address_source(path: str, hop: HopSettings, server: ServerSettings) -> Iterator[Found]:
+    if hop.address == "proxy-protocol" and not server.proxy_protocol:
+        yield f"{path}.address", "is proxy-protocol, and server.proxy_protocol names nobody who sends it"
+    for key, given in (("through", hop.through), ("count", hop.count)):
+        if given and hop.address not in ("X-Forwarded-For", "Forwarded"):
+            yield f"{path}.{key}", "is for address: X-Forwarded-For or Forwarded"
+    if hop.through and hop.count:
+        yield f"{path}.count", "counts places, and through names networks; give one of them"
+
+
+def _country_source(path: str, hop: HopSettings, settings: Settings) -> Iterator[Found]:
+    named = hop.country in ("azure", "fastly", "google", "header")
+    if named and not hop.country_header:
+        yield f"{path}.country_header", f"is missing: with country: {hop.country} you name the header yourself"
+    for key, header in (("country_header", hop.country_header), ("region_header", hop.region_header)):
+        if header and not named:
+            yield f"{path}.{key}", "is for country: azure, fastly, google or header"
+        elif header and not _HEADER.fullmatch(header):
+            yield f"{path}.{key}", "is no header name"
+    if hop.country == "mmdb" and not settings.geo.database:
+        yield f"{path}.country", "is mmdb, and geo.database names no file"
+
+
+def _is_inner(network: str) -> bool:
+    try:
+        return ip_network(network).is_private
+    except ValueError:  # told already
+        return True
 
 
 def _forward_auth(server: ServerSettings) -> Iterator[Found]:
@@ -54,8 +153,8 @@ def _forward_auth(server: ServerSettings) -> Iterator[Found]:
     for key, header in (("target", asked.target), ("host", asked.host), ("method", asked.method)):
         if header and not _HEADER.fullmatch(header):
             yield f"server.forward_auth.{key}", "is no header name"
-    if asked.target and not server.trusted_proxies:
-        yield "server.forward_auth.target", "is set, and server.trusted_proxies names nobody who may ask"
+    if asked.target and not server.trusted_proxies and not server.hops:
+        yield "server.forward_auth.target", "is set, and neither trusted_proxies nor hops name anybody who may ask"
 
 
 def _networks(path: str, networks: tuple[str, ...]) -> Iterator[Found]:
@@ -67,8 +166,9 @@ def _networks(path: str, networks: tuple[str, ...]) -> Iterator[Found]:
 
 
 def _names(settings: Settings) -> Iterator[Found]:
-    for section in ("origins", "presets", "watermarks"):
-        for name in getattr(settings, section):
+    sections = {name: getattr(settings, name) for name in ("origins", "presets", "watermarks")}
+    for section, names in {**sections, "server.hops": settings.server.hops}.items():
+        for name in names:
             if not _NAME.fullmatch(name):
                 yield f"{section}.{name}", "a name has lower-case letters, digits, - and _, at most 63 of them"
 

@@ -48,6 +48,88 @@ class ForwardAuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = False
 
 
+class HopSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proxy or CDN in front whose word counts. All that proves it must hold together; two ways to prove it are two hops."""
+
+    networks: Annotated[
+        tuple[str, ...], Meta(description="Networks that it connects from. Required, unless it signs its requests.")
+    ] = ()
+    secret_header: Annotated[
+        str, Meta(description="Header in which it sends the secret, such as X-Edge-Secret. Empty: none is asked for.")
+    ] = ""
+    secret: Annotated[Secret, Meta(description="What stands in that header, 15 characters or more.")] = ""
+    next_secret: Annotated[Secret, Meta(description="A second one that is good too, while the first is changed.")] = ""
+    client_certificates: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="SHA-256 fingerprints of its client certificates; the TLS terminator in networks hands them on in "
+            "Client-Cert (RFC 9440)."
+        ),
+    ] = ()
+    client_authorities: Annotated[
+        str,
+        Meta(description="PEM file of the authorities that issue its client certificates, in place of fingerprints."),
+    ] = ""
+    signed: Annotated[
+        bool,
+        Meta(
+            description="It signs each request (RFC 9421), the headers that are read below among what it signs, with a key "
+            "of dialect rfc9421 that opens the hop's name."
+        ),
+    ] = False
+    signature_tag: Annotated[str, Meta(description="The tag of these signatures.")] = "cdn-to-gateway"
+    address: Annotated[
+        Literal[
+            "X-Forwarded-For",
+            "Forwarded",
+            "CF-Connecting-IP",
+            "True-Client-IP",
+            "Fastly-Client-IP",
+            "Fly-Client-IP",
+            "X-Real-IP",
+            "X-Azure-SocketIP",
+            "CloudFront-Viewer-Address",
+            "proxy-protocol",
+        ],
+        Meta(description="The one place where it names the client's address."),
+    ] = "X-Forwarded-For"
+    through: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks that X-Forwarded-For and Forwarded are read through besides, from right to left."),
+    ] = ()
+    count: Annotated[
+        int,
+        Meta(ge=0, le=16, description="Place of the client in them, counted from the right; 0: the first stranger."),
+    ] = 0
+    country: Annotated[
+        Literal[
+            "akamai",
+            "auto",
+            "azure",
+            "bunny",
+            "cloudflare",
+            "cloudfront",
+            "fastly",
+            "google",
+            "header",
+            "mmdb",
+            "vercel",
+        ],
+        Meta(description="The one place where the country stands. auto: geo.database, where there is one."),
+    ] = "auto"
+    country_header: Annotated[
+        str, Meta(description="Header with the country, as azure, fastly, google and header need it.")
+    ] = ""
+    region_header: Annotated[str, Meta(description="Header with the region, where the same have one.")] = ""
+
+    def __repr__(self) -> str:
+        # The secrets must never reach a log by way of a traceback or a debug line.
+        return f"HopSettings(networks={self.networks!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [("networks", self.networks)]
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the gateway listens, and what it bears from its clients."""
 
@@ -60,6 +142,16 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks whose X-Forwarded-For is believed, read from right to left.")
     ] = ()
+    hops: Annotated[
+        dict[str, HopSettings],
+        Meta(
+            description="Proxies and CDNs in front by name, in place of trusted_proxies; the first that proves itself counts."
+        ),
+    ] = field(default_factory=dict)
+    proxy_protocol: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks whose connections begin with a PROXY header (v1 or v2); nobody else's may."),
+    ] = ()
     header_timeout: Annotated[Timeout, Meta(description="A request's header must be whole within this time.")] = 5.0
     keepalive_timeout: Annotated[Timeout, Meta(description="An idle connection is kept this long.")] = 60.0
     write_timeout: Annotated[
@@ -69,7 +161,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Duration, Meta(description="At SIGTERM and reload, requests in flight have this long to end.")
     ] = 30.0
     country_header: Annotated[
-        str, Meta(description="Header in which a trusted proxy names the client's country, such as CF-IPCountry.")
+        str,
+        Meta(description="Header in which one of trusted_proxies names the client's country, such as CF-IPCountry."),
     ] = ""
     forward_auth: Annotated[ForwardAuthSettings, Meta(description="Questions of other proxies.")] = (
         ForwardAuthSettings()
@@ -81,6 +174,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_connections_per_peer: Annotated[
         int, Meta(ge=1, description="Connections of one peer address that have not sent a whole request yet.")
     ] = 256
+
+
+class GeoSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where countries come from, if no proxy in front names them."""
+
+    database: Annotated[
+        str,
+        Meta(description="MMDB file with countries, such as GeoLite2-Country.mmdb. Empty: countries are not known."),
+    ] = ""
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -307,9 +409,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     server: Annotated[ServerSettings, Meta(description="Listening.")] = ServerSettings()
+    geo: Annotated[GeoSettings, Meta(description="Countries of addresses.")] = GeoSettings()
     keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
     store: Annotated[
-        str, Meta(pattern="^sqlite:.", description="Where used single-use URLs are remembered: sqlite:FILE.")
+        Secret,
+        Meta(
+            description="What workers and machines remember together (docs/stores.md): sqlite:FILE, redis://HOST:PORT/0, "
+            "redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT,HOST:PORT; rediss: over TLS."
+        ),
     ] = "sqlite:./state/countermark.db"
     clients: Annotated[
         str, Meta(description="The file of registered clients. Empty: client ids in URLs are names like any other.")
@@ -334,3 +441,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=dict
     )
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()
+
+    def __repr__(self) -> str:
+        # The store's URL may hold a password, which must not reach a log by way of a traceback.
+        return f"Settings(server={self.server!r}, origins={self.origins!r}, sites={self.sites!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("server", self.server), ("origins", self.origins), ("sites", self.sites)]

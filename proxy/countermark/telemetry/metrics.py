@@ -81,6 +81,8 @@ _TABLE = (
     Metric(name="render_deaths", kind="counter", help="Render children that ended early, by cause.", labels=("cause",)),
     Metric(name="parcel_bytes", kind="gauge", help="Bytes of originals held for rendering."),
     Metric(name="cache_bytes", kind="gauge", help="Bytes of finished pictures kept in memory."),
+    Metric(name="store_away", kind="gauge", help="Workers whose store did not answer the last time."),
+    Metric(name="revocations_stale", kind="gauge", help="Workers whose copy of the revocations may be behind."),
     Metric(name="workers", kind="gauge", help="Worker processes by state.", labels=("state",)),
     Metric(name="worker_deaths", kind="counter", help="Workers that died without being told to."),
     Metric(

@@ -9,7 +9,7 @@ import socket
 
 import structlog
 
-from countermark.web.connection import Connection, Service
+from countermark.web.connection import Announces, Connection, Service
 from countermark.web.guard import Guard
 
 # Connections taken in one turn of the event loop; between two turns the cut ones give their descriptors back.
@@ -22,13 +22,19 @@ log = structlog.get_logger("countermark.web")
 
 
 class Acceptor:
-    """Takes connections from a listening socket that sibling processes share, until `stop`."""
+    """Takes connections from a listening socket that sibling processes share, until `stop`.
 
-    def __init__(self, listener: socket.socket, guard: Guard, service: Service) -> None:
+    `announces` tells whose connections begin with a PROXY header; None: nobody's.
+    """
+
+    def __init__(
+        self, listener: socket.socket, guard: Guard, service: Service, announces: Announces | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._guard = guard
         self._service = service
+        self._announces = announces
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -78,7 +84,7 @@ class Acceptor:
             sock.close()
 
     def _protocol(self) -> Connection:
-        return Connection(self._guard, self._service, self._loop)
+        return Connection(self._guard, self._service, self._loop, self._announces)
 
     def _complain(self, error: OSError) -> None:
         """Once a second at most: an attack must not fill the log as well."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 from countermark.configuration import Configuration
 from countermark.control.actor import Actor
 from countermark.control.plane import ControlPlane
+from countermark.core.answer import Answer
 from countermark.core.errors import (
     ConfigurationInvalid,
     Conflict,
@@ -85,6 +86,11 @@ def _endpoint(
             return _problem(Conflict(error.detail))
         except CountermarkError as error:
             return _problem(error)
+        except Exception:
+            # The traceback goes to the log under the id that the caller sees, and nowhere else.
+            instance = secrets.token_hex(8)
+            log.exception("admin request failed", id=instance)
+            return _response(problems.answer_internal(instance=instance))
 
     return endpoint
 
@@ -182,5 +188,8 @@ def _problem(error: CountermarkError) -> web.Response:
     """Whoever asks here is an operator, or has got no further than to be refused: the private part helps him."""
     if error.private:
         error.detail = f"{error.detail} ({error.private})"
-    answer = problems.answer_error(error, instance=secrets.token_hex(8), denials={})
+    return _response(problems.answer_error(error, instance=secrets.token_hex(8), denials={}))
+
+
+def _response(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, headers=dict(answer.headers), body=answer.body)

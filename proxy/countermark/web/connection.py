@@ -12,7 +12,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 import structlog
@@ -21,7 +21,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from countermark.core.errors import Malformed
 from countermark.web.guard import Guard
+from countermark.web.proxy_protocol import read_header
 
 # Bytes. A field's name and its value are bounded each by MAX_FIELD, all fields together by MAX_HEADER.
 MAX_LINE = 8190
@@ -47,6 +49,9 @@ class BodyPresent(Exception):
     """The request has a body or a Transfer-Encoding."""
 
 
+Announces = Callable[[str], bool]
+"""Whether connections from this socket address begin with a PROXY header."""
+
 Incoming = RawRequestMessage | HttpProcessingError | HeaderTooLarge | BodyPresent
 
 
@@ -69,9 +74,24 @@ class Connection(BaseProtocol):
     of us (request smuggling).
     """
 
-    __slots__ = ("_deaf", "_ended", "_guard", "_last", "_queue", "_service", "_task", "_unread", "peer")
+    __slots__ = (
+        "_announces",
+        "_deaf",
+        "_ended",
+        "_guard",
+        "_head",
+        "_last",
+        "_queue",
+        "_service",
+        "_task",
+        "_unread",
+        "announcer",
+        "peer",
+    )
 
-    def __init__(self, guard: Guard, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, guard: Guard, service: Service, loop: asyncio.AbstractEventLoop, announces: Announces | None = None
+    ) -> None:
         parser = HttpRequestParser(
             self,
             loop,
@@ -84,6 +104,9 @@ class Connection(BaseProtocol):
         )
         super().__init__(loop, parser)
         self.peer = ""
+        self.announcer = ""
+        self._announces = announces
+        self._head: bytes | None = None
         self._guard = guard
         self._service = service
         self._queue: deque[Incoming] = deque()
@@ -108,6 +131,10 @@ class Connection(BaseProtocol):
             self.cut()
             return
         self.peer = name[0]
+        if self._announces is not None and self._announces(self.peer):
+            self.announcer, self._head = self.peer, b""
+            # Until it says for whom it is, it counts for itself: the sender has one address for all of his clients.
+            self.peer = f"{name[0]} port {name[1]}"
         self._guard.admit(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -123,6 +150,10 @@ class Connection(BaseProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf or self._parser is None:
             return
+        if self._head is not None:
+            data = self._behind_header(self._head + data)
+            if not data:
+                return
         try:
             messages, upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
@@ -197,6 +228,21 @@ class Connection(BaseProtocol):
             # Without this the kernel keeps megabytes for a reader that never reads.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
+
+    def _behind_header(self, data: bytes) -> bytes:
+        """What follows the PROXY header, nothing while that is not whole."""
+        try:
+            found = read_header(data)
+        except Malformed:
+            # Whoever must announce its clients and does not could pass for one of them. There is nobody to answer.
+            self._guard.unannounced(self)
+            return b""
+        if found is None:
+            self._head = data
+            return b""
+        self._head = None
+        self._guard.named(self, found.client or self.announcer)
+        return data[found.length :]
 
     def _refuse(self, fault: Incoming) -> None:
         self._deaf = True

@@ -28,17 +28,16 @@ from countermark.core.target import Target
 from countermark.ports import Telemetry
 from countermark.settings.model import ForwardAuthSettings
 from countermark.web import problems, wire
-from countermark.web.address import Resolve
 from countermark.web.connection import MAX_LINE, BodyPresent, Connection, HeaderTooLarge, Incoming
 from countermark.web.forwarded import Asked, Forwarded
+from countermark.web.host import read_host
+from countermark.web.peers import Peers
 
 # nginx's number for a client that went before its answer; it is told to the log and metrics, never sent.
 CLIENT_GONE = 499
 
 _HEALTH_PATHS = ("/healthz", "/readyz")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9.])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-_COUNTRY = re.compile(r"[A-Z]{2}")
 _JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _OPTIONS = Answer(status=204, headers=(("Allow", problems.ALLOWED_METHODS), ("Cache-Control", "no-store")))
 
@@ -83,22 +82,20 @@ class Edge:
         *,
         ready: Ready,
         telemetry: Telemetry,
-        resolve: Resolve,
+        peers: Peers,
         denials: problems.Denials,
         forward_auth: ForwardAuthSettings,
-        country_header: str = "",
     ) -> None:
         self._door = door
         self._ready = ready
         self._telemetry = telemetry
-        self._resolve = resolve
+        self._peers = peers
         self._denials = denials
         self._forwarded = Forwarded(forward_auth)
-        self._country_header = country_header.lower()
         self._dates = wire.Dates()
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
-        self._host = lru_cache(1024)(_host)
+        self._host = lru_cache(1024)(read_host)
 
     async def serve(self, connection: Connection, incoming: Incoming) -> None:
         """Answer one message on its connection."""
@@ -106,7 +103,7 @@ class Edge:
         if isinstance(incoming, RawRequestMessage) and incoming.path in _HEALTH_PATHS:
             await self._say(connection, await self._health(incoming), incoming.method, close=incoming.should_close)
             return
-        event = self._event()
+        event = self._event(connection)
         try:
             if isinstance(incoming, RawRequestMessage):
                 await self._answer(connection, incoming, event)
@@ -139,7 +136,7 @@ class Edge:
         if self._forwarded.asks(incoming.path):
             return False
         started = perf_counter()
-        event = self._event()
+        event = self._event(connection)
         try:
             answer = self._door.at_hand(self._request(connection, incoming, event), event)
         except CountermarkError:
@@ -157,22 +154,31 @@ class Edge:
         self._telemetry.tell(event)
         return True
 
-    def _event(self) -> RequestEvent:
-        return RequestEvent(id=f"{self._prefix}-{next(self._numbers):06x}", received=time())
+    def _event(self, connection: Connection) -> RequestEvent:
+        number = next(self._numbers)
+        return RequestEvent(id=f"{self._prefix}-{number:06x}", received=time(), client=connection.peer)
 
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
         # Before OPTIONS, whose 204 would be a yes to whoever asks.
         if self._forwarded.asks(message.path):
             return self._forwarded.approval(await self._door.verify(self._request(connection, message, event), event))
         if message.method == "OPTIONS":
-            event.method, event.client = message.method, connection.peer
+            event.method = message.method
             return _OPTIONS
         return await self._door.answer(self._request(connection, message, event), event)
 
     def _request(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> EdgeRequest:
         """Raises Malformed, and MethodNotAllowed for what is neither GET nor HEAD."""
         headers = _headers(message)
-        client = self._resolve(connection.peer, headers.get("x-forwarded-for", ""))
+        client = self._peers.client(
+            connection.peer,
+            connection.announcer,
+            headers,
+            method=message.method,
+            host=headers.get("host", ""),
+            target=message.path,
+            now=event.received,
+        )
         if client.trusted and _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
             event.id = headers["x-request-id"]
         event.client = client.text
@@ -193,7 +199,8 @@ class Edge:
             client=client.address,
             headers=headers,
             received=event.received,
-            country=_country(headers.get(self._country_header, "")) if client.trusted else "",
+            country=client.place.country,
+            region=client.place.region,
         )
 
     async def _send(
@@ -231,7 +238,7 @@ class Edge:
 
     async def _refuse(self, connection: Connection, incoming: Incoming, event: RequestEvent) -> None:
         """What the parser or the guard does not read. Nothing of the offending line is echoed or logged."""
-        event.client = self._resolve(connection.peer, "").text
+        event.client = self._peers.peer(connection.peer).text
         answer = self._fault(incoming, event)
         event.status = answer.status
         await self._say(connection, answer, "GET", close=True)
@@ -290,21 +297,6 @@ def _headers(message: RawRequestMessage) -> dict[str, str]:
         name = field.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
-
-
-def _host(text: str) -> str:
-    """The Host field in lower case and without port. Raises Malformed where it is no host (RFC 9112 §3.2)."""
-    host = text.lower()
-    if not _HOST.fullmatch(host):
-        raise Malformed("The Host field is not a host name with an optional port.")
-    if host.startswith("["):
-        return host[: host.index("]") + 1]
-    return host.partition(":")[0]
-
-
-def _country(text: str) -> str:
-    code = text.upper()
-    return code if _COUNTRY.fullmatch(code) else ""
 
 
 def _printable(path: str) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from countermark.core.answer import Answer
 from countermark.core.errors import PeerUntrusted, TargetMalformed
 from countermark.settings.model import ForwardAuthSettings
-from countermark.web.address import Client
+from countermark.web.hops import Client
 
 PATH = "/verify"
 
@@ -44,7 +44,7 @@ class Forwarded:
         """The request that is meant. Raises PeerUntrusted, and TargetMalformed where its target is not told."""
         # Anybody else could name an address, a country or a host for which a URL of his happens to be good.
         if not client.trusted:
-            raise PeerUntrusted("Only a proxy of server.trusted_proxies may ask here.")
+            raise PeerUntrusted("Only a proxy of server.trusted_proxies or server.hops may ask here.")
         if not headers.get(self._target):
             raise TargetMalformed(f"The question has no {self._target} field with the original target.", rule="missing")
         # What the viewer himself sent of these fields is not told apart: two values joined by ", " are no target.

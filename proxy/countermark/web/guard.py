@@ -27,7 +27,7 @@ RESERVED_DESCRIPTORS = 64
 # Seconds within which a good client's request is whole, also over a slow line: whoever is younger is cut last.
 PATIENCE = 1.0
 
-Cause = Literal["header_timeout", "keepalive_timeout", "write_timeout", "full", "peer_full"]
+Cause = Literal["header_timeout", "keepalive_timeout", "write_timeout", "full", "peer_full", "proxy_header"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -58,10 +58,9 @@ def _affordable() -> int:
 
 
 class Guarded(Protocol):
-    """What the guard needs of a connection."""
+    """What the guard needs of a connection. `peer` is whom it counts for."""
 
-    @property
-    def peer(self) -> str: ...
+    peer: str
 
     def unsent(self) -> int:
         """Bytes that wait for the client."""
@@ -112,13 +111,22 @@ class Guard:
             self.ended["full"] += 1
             connection.cut()
             return False
-        siblings = self._unfinished.get(connection.peer)
-        if siblings is not None and len(siblings) >= self._limits.connections_per_peer:
-            self._end(next(iter(siblings)), "peer_full")
+        self._make_room_for(connection.peer)
         self._open.add(connection)
         self._empty.clear()
         self.reading(connection)
         return True
+
+    def named(self, connection: Guarded, peer: str) -> None:
+        """A PROXY header told for whom a connection counts; the deadline of its first request stays."""
+        self._leave_peer(connection)
+        connection.peer = peer
+        self._make_room_for(peer)
+        self._unfinished.setdefault(peer, {})[connection] = None
+
+    def unannounced(self, connection: Guarded) -> None:
+        """The PROXY header that it must begin with is missing or wrong."""
+        self._end(connection, "proxy_header")
 
     def has_room(self, coming: int) -> bool:
         """Whether there is or could be made room for one more beside those that are `coming`."""
@@ -221,8 +229,15 @@ class Guard:
         connection.cut()
 
     def _finish_reading(self, connection: Guarded) -> None:
-        if self._reading.pop(connection, None) is None:
-            return
+        if self._reading.pop(connection, None) is not None:
+            self._leave_peer(connection)
+
+    def _make_room_for(self, peer: str) -> None:
+        siblings = self._unfinished.get(peer)
+        if siblings is not None and len(siblings) >= self._limits.connections_per_peer:
+            self._end(next(iter(siblings)), "peer_full")
+
+    def _leave_peer(self, connection: Guarded) -> None:
         siblings = self._unfinished[connection.peer]
         del siblings[connection]
         if not siblings:

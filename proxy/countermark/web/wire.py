@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from countermark.web.connection import Connection
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -35,13 +36,13 @@ class Dates:
 
     def __init__(self) -> None:
         self._second = 0
-        self._line = ""
+        self._line = b""
 
-    def line(self, now: float) -> str:
+    def line(self, now: float) -> bytes:
         second = int(now)
         if second != self._second:
             self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
+            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         return self._line
 
 
@@ -64,27 +65,33 @@ def frame(answer: Answer, *, method: str, old: bool, keep: bool) -> Framing:
     return Framing(body=body, chunked=endless and not old, keep=keep and not (endless and old), old=old)
 
 
-def header_block(answer: Answer, framing: Framing, date: str) -> bytes:
+def header_block(answer: Answer, framing: Framing, date: bytes) -> bytes:
     """Status line and fields.
 
     Raises ValueError for a field with a line break or NUL in it (response splitting) or with text outside Latin-1.
     """
-    lines = [_STATUS_LINES[answer.status], date]
-    lines += [f"{name}: {value}\r\n" for name, value in answer.headers]
+    lines = [_STATUS_LINES[answer.status], date, _field_lines(answer.headers)]
     if framing.chunked:
-        lines.append("Transfer-Encoding: chunked\r\n")
+        lines.append(b"Transfer-Encoding: chunked\r\n")
     elif answer.length is not None:
-        lines.append(f"Content-Length: {answer.length}\r\n")
+        lines.append(b"Content-Length: %d\r\n" % answer.length)
     elif answer.stream is None and answer.status not in (204, 304):
-        lines.append(f"Content-Length: {len(answer.body)}\r\n")
+        lines.append(b"Content-Length: %d\r\n" % len(answer.body))
     if not framing.keep:
-        lines.append("Connection: close\r\n")
+        lines.append(b"Connection: close\r\n")
     elif framing.old:
-        lines.append("Connection: keep-alive\r\n")
-    text = "".join(lines)
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        lines.append(b"Connection: keep-alive\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+@lru_cache(1024)
+def _field_lines(fields: tuple[tuple[str, str], ...]) -> bytes:
+    """Remembered, because a cached picture is answered with the same fields again and again."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
         raise ValueError("a header field holds a line break or NUL")
-    return (text + "\r\n").encode("latin-1")
+    return text.encode("latin-1")
 
 
 async def send(connection: Connection, head: bytes, answer: Answer, framing: Framing) -> int:

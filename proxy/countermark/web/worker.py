@@ -21,10 +21,11 @@ from countermark.settings.model import Settings
 from countermark.telemetry import log as logging
 from countermark.telemetry.events import EventSink
 from countermark.web.acceptor import Acceptor
-from countermark.web.address import resolver
 from countermark.web.control import Ask, Channel, Orders, Ready, Report, ToWorker, worker_end
 from countermark.web.edge import Door, Edge
 from countermark.web.guard import Cause, Guard, limits
+from countermark.web.hops import announcers
+from countermark.web.peers import Peers, open_peers
 from countermark.web.problems import Denials
 
 # Allocations between two collections of the youngest generation.
@@ -69,6 +70,7 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
     logging.configure(settings.log, process=f"worker {os.getpid()}")
     telemetry = EventSink(settings.log)
     try:
+        peers = open_peers(settings)
         door = await build(orders.configuration, instance=orders.instance, telemetry=telemetry)
     except ConfigurationInvalid as invalid:
         for fault in invalid.faults:
@@ -76,7 +78,7 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
         return 1
     _settle_collector()
     try:
-        await _Service(settings, door, telemetry, channel, denials).run(listener, stop)
+        await _Service(settings, door, peers, telemetry, channel, denials).run(listener, stop)
     finally:
         await door.close()
         telemetry.close()
@@ -96,28 +98,33 @@ class _Service:
     """The running parts of a worker."""
 
     def __init__(
-        self, settings: Settings, door: Door, telemetry: EventSink, channel: Channel[ToWorker], denials: Denials
+        self,
+        settings: Settings,
+        door: Door,
+        peers: Peers,
+        telemetry: EventSink,
+        channel: Channel[ToWorker],
+        denials: Denials,
     ) -> None:
         self._door = door
         self._telemetry = telemetry
         self._channel = channel
         self._drain_timeout = settings.server.drain_timeout
         self._guard = Guard(limits(settings.server), asyncio.get_running_loop().time)
-        resolve = resolver(settings.server.trusted_proxies)
+        self._announces = announcers(settings.server.proxy_protocol)
         self._edge = Edge(
             door,
             ready=self._reasons,
             telemetry=telemetry,
-            resolve=resolve,
+            peers=peers,
             denials=denials,
             forward_auth=settings.server.forward_auth,
-            country_header=settings.server.country_header,
         )
         self._watch_connections()
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
-        acceptor = Acceptor(listener, self._guard, self._edge)
+        acceptor = Acceptor(listener, self._guard, self._edge, self._announces)
         acceptor.start()
         self._channel.send(Ready())
         async with asyncio.TaskGroup() as tasks:

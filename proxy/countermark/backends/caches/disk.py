@@ -11,6 +11,7 @@ Nothing is synced: a file that a crash left torn fails its checksum, reads as a 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import time
@@ -168,12 +169,9 @@ class _Shelf:
         os.close(self._lock)
 
     def _write(self, path: Path, head: bytes, body: bytes) -> None:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            with open(self._new, "wb", opener=_private) as file:
-                file.write(head)
-                file.write(body)
-            self._new.rename(path)
+            _create(self._new, head, body)
+            _move(self._new, path)
         except OSError:
             with suppress(OSError):
                 self._new.unlink(missing_ok=True)
@@ -222,8 +220,23 @@ class _Shelf:
         return self._folder / name[:2] / name[2:]
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+def _create(path: Path, head: bytes, body: bytes) -> None:
+    """In as few calls as can be: each gives the interpreter away, and has to win it back from the event loop."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        written = os.writev(file, (head, body))
+    finally:
+        os.close(file)
+    if written != len(head) + len(body):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _move(path: Path, place: Path) -> None:
+    try:
+        os.rename(path, place)
+    except FileNotFoundError:
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        os.rename(path, place)
 
 
 def _on_disk(size: int) -> int:

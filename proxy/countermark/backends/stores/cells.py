@@ -6,7 +6,7 @@ cells   in buckets of eight; a name has its place in one bucket. A cell is a tag
         when the bucket of that rate will be empty again (GCRA's TAT, unix seconds), or when all strikes are forgotten.
 
 A cell whose time has come says nothing any more and is free. Where eight live ones fill a bucket, the one that would have
-been free first gives way. Two processes that write one cell at the same moment may lose a count and let one more through.
+been free first gives way. Two processes that write one cell at the same moment may lose a count and let more through.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Cells:
     """The file is made when something is first counted. Where it cannot be, this process counts for itself alone."""
 
     def __init__(self, file: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._file = file
+        self.file = file
         self._wall_clock = wall_clock
         self._map: mmap.mmap | None = None
         self._secret = b""
@@ -56,14 +56,14 @@ class Cells:
         changes, verdicts, refused = [], [], False
         for limit in limits:
             tag, cell, tat = self._find(limit.key)
-            tat, verdict = advance(tat, now, limit)
+            new, verdict = advance(tat, now, limit)
             refused = refused or not verdict.allowed
-            changes.append((cell, tag, tat))
+            changes.append((cell, tag, tat, new, limit.interval))
             verdicts.append(verdict)
         if refused:
             raise limited(verdicts)
         for change in changes:
-            self._put(*change)
+            self._add(*change)
         return tuple(verdicts)
 
     def strike(self, key: str, window: float) -> int:
@@ -71,8 +71,8 @@ class Cells:
         long after it came."""
         now = self._wall_clock()
         tag, cell, until = self._find(f"strike\n{key}")
-        until = min(max(until, now), now + _MOST_STRIKES * window) + window
-        self._put(cell, tag, until)
+        until, before = min(max(until, now), now + _MOST_STRIKES * window) + window, until
+        self._add(cell, tag, before, until, window)
         return ceil((until - now) / window - 1e-6)
 
     def strikes(self, key: str, window: float) -> int:
@@ -85,7 +85,7 @@ class Cells:
         """Forget all strikes against `key`."""
         tag, cell, until = self._find(f"strike\n{key}")
         if until:
-            self._put(cell, tag, 0.0)
+            _CELL.pack_into(self._map or self._opened(), cell, tag, 0.0)
 
     def close(self) -> None:
         if self._map is not None:
@@ -107,9 +107,14 @@ class Cells:
         self._places[name] = tag, bucket, cell
         return tag, cell, times[way] if known else 0.0
 
-    def _put(self, cell: int, tag: int, until: float) -> None:
-        assert self._map is not None
-        _CELL.pack_into(self._map, cell, tag, until)
+    def _add(self, cell: int, tag: int, before: float, until: float, step: float) -> None:
+        """Write a time that is one step later, also when another process has moved it since it was read: this one may
+        have been off the processor in between, and must not undo all that the others counted."""
+        table = self._map or self._opened()
+        found, present = _CELL.unpack_from(table, cell)
+        if found == tag and present != before:
+            until = max(until, present + step)
+        _CELL.pack_into(table, cell, tag, until)
 
     def _place(self, name: str) -> tuple[int, int, int]:
         """The tag, the bucket, and the cell in which the name was seen last, to begin with the bucket's first."""
@@ -123,7 +128,7 @@ class Cells:
 
     def _opened(self) -> mmap.mmap:
         try:
-            self._map = _shared(self._file)
+            self._map = _shared(self.file)
         except OSError as error:
             log.warning("rates are counted by each worker alone", reason=str(error))
             self._map = mmap.mmap(-1, _SIZE)

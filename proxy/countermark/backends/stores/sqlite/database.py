@@ -125,7 +125,7 @@ class Database:
         try:
             results = self._change(changes) if changes else []
             results += self._find([job for job in jobs if not job.writes])
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread lives on
             self._disconnect()
             for job in jobs:
                 job.answer.set_exception(error)

@@ -1,0 +1,232 @@
+"""The way to one server: what waits is sent together, trouble is remembered, and mended in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as AnswerTimeout
+
+from countermark.backends.stores.redis.client import TROUBLES, connect
+from countermark.backends.stores.redis.locate import Locate
+from countermark.backends.stores.redis.scripts import RELEASE, SCRIPTS, Script
+from countermark.core.errors import StoreUnavailable
+from countermark.settings.store_url import RedisUrl
+
+Argument = str | bytes | int | float
+
+_BATCH = 128
+_FLIGHTS = 4
+_FLIGHT_SECONDS = 0.09
+_WAIT_MILLISECONDS = 30
+_MEND_SECONDS = 0.1
+_LATE = (AnswerTimeout, TimeoutError)
+
+log = structlog.get_logger("countermark.redis")
+
+
+class Link:
+    """One server at a time, at the place that `locate` tells.
+
+    A failure breaks the link: whatever is asked then is refused at once and waits for nothing, while a probe in the
+    background locates the server anew until it can be written to. `broken` is why, "" while the link holds.
+    """
+
+    def __init__(self, url: RedisUrl, locate: Locate, probe_key: str) -> None:
+        self.broken = "not connected yet"
+        self._url = url
+        self._locate = locate
+        self._probe_key = probe_key
+        self._client: Redis | None = None
+        self._place = ("", 0)
+        self._mending: asyncio.Task[None] | None = None
+        self._lanes = {durable: _Lane() for durable in (False, True)}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lagging = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the server cannot be asked, or that its replicas do not follow."""
+        return self.broken or self._lagging
+
+    async def start(self) -> None:
+        """Try once; where that fails go on in the background."""
+        if not await self._mended():
+            self._mending = asyncio.create_task(self._mend())
+
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], *, durable: bool = False
+    ) -> Any:
+        """The answer of a script. With `durable` it counts only once so many replicas have it as the URL's wait says.
+
+        Raises StoreUnavailable, after a tenth of a second at the latest; it may have been run all the same.
+        """
+        if self._client is None:
+            raise unavailable(self.broken)
+        lane = self._lanes[durable and self._url.wait > 0]
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        lane.waiting.append((("EVALSHA", script.sha, len(keys), *keys, *arguments), answer))
+        if len(lane.waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._take_off, lane)
+        return await answer
+
+    def own_client(self, patience: float) -> Redis:
+        """A further client for what blocks, which the caller closes. Raises StoreUnavailable."""
+        if self._client is None:
+            raise unavailable(self.broken)
+        return connect(self._url, *self._place, patience=patience)
+
+    def fail(self, error: BaseException) -> None:
+        """Break the link, for whoever finds that the server does not work; once for each server that was located."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        self.broken = f"{type(error).__name__}: {error}"[:200] if str(error) else type(error).__name__
+        log.warning("store is away", reason=self.broken)
+        self._spawn(_closed(client))
+        self._mending = asyncio.create_task(self._mend())
+
+    async def close(self) -> None:
+        """What is on its way is abandoned."""
+        tasks = [task for task in (self._mending, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._refuse([waiting for lane in self._lanes.values() for waiting in lane.waiting], "the store is closed")
+        client, self._client = self._client, None
+        self.broken = "closed"
+        if client is not None:
+            await _closed(client)
+
+    def _take_off(self, lane: _Lane) -> None:
+        """All that was asked in one turn of the loop flies together; while many fly, what comes waits and is more."""
+        while lane.waiting and lane.flights < _FLIGHTS:
+            batch, lane.waiting = lane.waiting[:_BATCH], lane.waiting[_BATCH:]
+            lane.flights += 1
+            self._spawn(self._fly(lane, batch))
+
+    async def _fly(self, lane: _Lane, batch: list[_Waiting]) -> None:
+        wait = self._url.wait if lane is self._lanes[True] else 0
+        client = self._client
+        try:
+            if client is None:
+                self._refuse(batch, self.broken)
+            else:
+                self._land(batch, await _sent(client, batch, wait), wait)
+        except TROUBLES as error:
+            if wait and isinstance(error, _LATE):
+                # Perhaps only the replicas are late (a server looks ten times a second whose WAIT is over).
+                self._lagging = "replicas do not acknowledge in time"
+                self._spawn(self._look())
+            elif self._client is client:
+                self.fail(error)
+            self._refuse(batch, self.trouble)
+        finally:
+            self._refuse(batch, "abandoned")
+            lane.flights -= 1
+            self._take_off(lane)
+
+    def _land(self, batch: list[_Waiting], answers: list[Any], wait: int) -> None:
+        error = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if error is not None:
+            self.fail(error)
+        if wait:
+            self._lagging = "" if answers.pop() >= wait else f"fewer than {wait} replicas follow"
+            if self._lagging:
+                self._refuse(batch, self._lagging)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(unavailable(str(answer)))
+            else:
+                future.set_result(answer)
+
+    def _refuse(self, batch: list[_Waiting], reason: str) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(unavailable(reason))
+
+    async def _look(self) -> None:
+        """Whether the server itself answers; the link breaks where it does not."""
+        with suppress(StoreUnavailable):
+            await self.run(RELEASE, [self._probe_key], ["nobody's"])
+
+    async def _mend(self) -> None:
+        while True:
+            if await self._mended():
+                return
+            await asyncio.sleep(_MEND_SECONDS)
+
+    async def _mended(self) -> bool:
+        """Whether a server was found that takes scripts and writes."""
+        client = None
+        try:
+            self._place = await self._locate()
+            client = connect(self._url, *self._place)
+            # A replica, a server that is loading and one that is full all refuse a write.
+            async with asyncio.timeout(_FLIGHT_SECONDS * 2):
+                pipeline = client.pipeline(transaction=False)
+                pipeline.execute_command("SET", self._probe_key, "1", "PX", 1000)
+                for script in SCRIPTS:
+                    pipeline.execute_command("SCRIPT", "LOAD", script.text)
+                loaded = await pipeline.execute()
+            if [_text(sha) for sha in loaded[1:]] != [script.sha for script in SCRIPTS]:
+                raise ValueError("the server answers something else than it was asked")
+        except TROUBLES as error:
+            if client is not None:
+                await _closed(client)
+            self.broken = f"{type(error).__name__}: {error}"[:200]
+            return False
+        if self.broken != "not connected yet":
+            log.info("store is back", host=self._place[0], port=self._place[1])
+        self._client, self.broken = client, ""
+        return True
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def unavailable(reason: str) -> StoreUnavailable:
+    """The error for what could not be asked or was not understood."""
+    return StoreUnavailable("The gateway cannot read or write what it must remember.", private=reason)
+
+
+_Waiting = tuple[tuple[Argument, ...], "asyncio.Future[Any]"]
+
+
+class _Lane:
+    """What waits to be sent, and how many batches are under way."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Waiting] = []
+        self.flights = 0
+
+
+async def _sent(client: Redis, batch: list[_Waiting], wait: int) -> list[Any]:
+    async with asyncio.timeout(_FLIGHT_SECONDS):
+        pipeline = client.pipeline(transaction=False)
+        for command, _ in batch:
+            pipeline.execute_command(*command)
+        if wait:
+            # WAIT looks at the writes of its own connection, so it travels with them.
+            pipeline.execute_command("WAIT", wait, _WAIT_MILLISECONDS)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    if wait and not isinstance(answers[-1], int):
+        raise ValueError(f"WAIT was answered {answers[-1]!r}"[:200])
+    return answers
+
+
+async def _closed(client: Redis) -> None:
+    with suppress(*TROUBLES):
+        await client.aclose()
+
+
+def _text(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,61 @@
+"""Which server has which keys.
+
+A key is countermark:{ROOM}:NAME. In a Cluster the room, as hash tag, decides on the slot, and each room has a link of its
+own: sixteen for single uses, by a hash of the ticket, one for all rates, so that the limits of a request are counted together,
+and one for lists (revocations, sessions, tasks). Elsewhere one link serves all rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+
+from countermark.backends.stores.redis.link import Link
+from countermark.backends.stores.redis.locate import locate_master, locate_single, locate_slot
+from countermark.settings.store_url import RedisUrl
+
+RATES = "rates"
+LISTS = "lists"
+
+_USES = tuple(f"uses-{number:x}" for number in range(16))
+
+
+class Links:
+    """The links of a store, by room."""
+
+    def __init__(self, url: RedisUrl) -> None:
+        rooms = (RATES, LISTS, *_USES)
+        if url.kind == "cluster":
+            probes = {room: key(room, "probe") for room in rooms}
+            self._links = {room: Link(url, locate_slot(url, probe), probe) for room, probe in probes.items()}
+        else:
+            locate = locate_master(url) if url.kind == "sentinel" else locate_single(url)
+            self._links = dict.fromkeys(rooms, Link(url, locate, key(RATES, "probe")))
+
+    def of(self, room: str) -> Link:
+        return self._links[room]
+
+    @property
+    def trouble(self) -> str:
+        return next((link.trouble for link in self._links.values() if link.trouble), "")
+
+    async def start(self) -> None:
+        await asyncio.gather(*(link.start() for link in set(self._links.values())))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(link.close() for link in set(self._links.values())))
+
+
+def key(room: str, name: str) -> str:
+    """The name of a key on the server."""
+    return f"countermark:{{{room}}}:{name}"
+
+
+def digest(text: str) -> str:
+    """A short name for any text, of which no part can be chosen."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def uses_room(hashed: str) -> str:
+    """The room of a ticket, by the digest of its id."""
+    return _USES[int(hashed[0], 16)]
