@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from urllib.parse import quote
 
@@ -35,7 +36,11 @@ def opened(own: Specimen, target: str, headers: dict[str, str]) -> tuple[object,
 
 
 def spliced(text: str, data: st.DataObject) -> str:
-    """Any bytes in the place of some of its characters."""
+    """Any bytes in the place of some of its characters, or of one of the parts that formats are read by."""
+    if data.draw(st.booleans()):
+        parts = re.split(r"([/?&=~:;,])", text)
+        parts[data.draw(st.integers(0, len(parts) // 2)) * 2] = data.draw(ANYTHING)
+        return "".join(parts)
     start = data.draw(st.integers(0, len(text)))
     return text[:start] + data.draw(ANYTHING) + text[data.draw(st.integers(start, len(text))) :]
 
