@@ -17,6 +17,7 @@ export default {
         target: url.pathname + url.search,
         now: Math.floor(Date.now() / 1000),
         address: request.headers.get("CF-Connecting-IP") ?? "",
+        country: countryOf(request),
       },
       { audience: env.COUNTERMARK_AUDIENCE, keys: await imported, maxLife: Number(env.COUNTERMARK_MAX_LIFE) },
     );
@@ -25,3 +26,9 @@ export default {
     return new Response(null, { status: verdict.status, headers });
   },
 };
+
+function countryOf(request) {
+  const country = request.cf?.country ?? "";
+  // XX says that nobody knows; a URL that is bound to it must not open for everybody of whom that is said.
+  return country === "XX" ? "" : country;
+}

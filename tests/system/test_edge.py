@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "deploy" / "edge"
 WEEK = 7 * 86_400
 NOW = 1_700_000_000
+ENV = {
+    "COUNTERMARK_KEYS": json.dumps({"k1": base64url(bytes(range(32)))}),
+    "COUNTERMARK_AUDIENCE": "shop",
+    "COUNTERMARK_MAX_LIFE": str(WEEK),
+}
 
 JUDGE = """
 import { readFileSync } from "node:fs";
@@ -38,10 +43,12 @@ WORK = """
 const asked = [];
 globalThis.fetch = async (request) => { asked.push(request.url); return new Response("picture"); };
 const worker = (await import(process.argv[1])).default;
-const [urls, env] = JSON.parse(process.argv[2]);
+const [urls, env, cf] = JSON.parse(process.argv[2]);
 const statuses = [];
 for (const url of urls) {
-  const answer = await worker.fetch(new Request(url), env);
+  const request = new Request(url);
+  request.cf = cf ?? undefined;
+  const answer = await worker.fetch(request, env);
   statuses.push([answer.status, answer.headers.get("Countermark-Reason") ?? ""]);
 }
 console.log(JSON.stringify([statuses, asked]));
@@ -75,7 +82,8 @@ console.log(JSON.stringify(answers));
 """
 
 # What the edge's page says that it leaves to the gateway: these are refused though the gateway would say yes.
-STRICTER = {"native/a-6-ed25519", "native/a-10-network", "native/a-11-ipv6-network"}
+STORED = {"native/a-58-session", "native/a-59-session-longest", "native/a-96-once", "native/a-97-once-longest"}
+STRICTER = {"native/a-6-ed25519", "native/a-10-network", "native/a-11-ipv6-network"} | STORED
 
 
 def node(script: str, *arguments: str, stdin: str = "") -> Any:
@@ -105,8 +113,11 @@ def question(vector: dict[str, Any]) -> dict[str, Any]:
             "target": vector["url"].removeprefix(f"{url.scheme}://{url.netloc}"),
             "now": vector["now"],
             "address": vector.get("client_ip", ""),
+            "country": vector.get("country", ""),
+            "headers": {"cloudfront-viewer-country": {"value": vector["country"]}} if "country" in vector else {},
         },
         "audience": vector["config"]["audience"],
+        "countries": True,
         "maxLife": key.get("max_life", WEEK),
         "keys": {key["id"]: key["material_b64url"]} if deployed else {},
     }
@@ -155,6 +166,23 @@ def test_the_edge_agrees_with_every_vector(judge: Judge) -> None:
     assert allowed == accepted - STRICTER
 
 
+def test_what_the_store_decides_is_sent_to_the_gateway(tmp_path: Path) -> None:
+    """A reason of its own, so that whoever sees it knows that the URL is good and the route is wrong."""
+    known = [question(vector) for vector in vectors() if vector["id"] in STORED]
+    assert len(known) == len(STORED)
+    verdicts = node(JUDGE, str(EDGE / "native.mjs"), stdin=json.dumps(known))
+    assert {(verdict["status"], verdict["reason"]) for verdict in verdicts} == {(403, "ask_the_gateway")}
+    answers = answers_of_function(known, tmp_path)
+    reasons = {(answer["statusCode"], answer["headers"]["countermark-reason"]["value"]) for answer in answers}
+    assert reasons == {(403, "ask_the_gateway")}
+
+
+def test_a_viewer_does_not_choose_his_country(tmp_path: Path) -> None:
+    """Where nobody says that CloudFront writes the field, the one that came is the viewer's own."""
+    bound = next(question(vector) for vector in vectors() if vector["id"].endswith("-one-of-the-countries"))
+    assert judged_by_function([bound, {**bound, "countries": False}], tmp_path) == [200, 403]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -183,10 +211,10 @@ def test_the_edge_refuses_a_changed_url(judge: Judge, old: str, new: str) -> Non
     assert second in (400, 401, 403, 410)
 
 
-def minted(target: str, *, ends: int) -> str:
+def minted(target: str, *, ends: int, **facts: str) -> str:
     """A URL of the house's own signer."""
     key = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=bytes(range(32)))
-    return mint_native(parse_target(target), audience="shop", key=key, expires=NOW + ends)
+    return mint_native(parse_target(target), audience="shop", key=key, expires=NOW + ends, facts=facts)
 
 
 def asked(target: str, **headers: str) -> dict[str, Any]:
@@ -197,8 +225,11 @@ def asked(target: str, **headers: str) -> dict[str, Any]:
 
 
 def test_all_signatures_of_a_picture_have_one_cache_key(tmp_path: Path) -> None:
-    """Whatever its end and the order of its pairs; other operations and other pictures have others."""
-    same = [minted("/shop/cat.jpg?w=3&fit=cover", ends=60), minted("/shop/cat.jpg?fit=cover&w=3", ends=900)]
+    """Whatever its end, who it is for and the order of its pairs; other operations and other pictures have others."""
+    same = [
+        minted("/shop/cat.jpg?w=3&fit=cover", ends=60),
+        minted("/shop/cat.jpg?fit=cover&w=3", ends=900, iat=str(NOW), cid="app", uid="zoe", ctx="mail", jti="order-17"),
+    ]
     others = [minted("/shop/cat.jpg?w=4&fit=cover", ends=60), minted("/shop/dog.jpg?w=3&fit=cover", ends=60)]
     answers = answers_of_function([asked(target) for target in (*same, *others)], tmp_path)
     keys = [answer["headers"]["countermark-cache-key"]["value"] for answer in answers]
@@ -223,29 +254,33 @@ def test_without_its_keys_the_edge_passes_nothing_on(tmp_path: Path) -> None:
 
 def test_the_worker_passes_on_what_is_signed() -> None:
     """The viewer's own URL, for the gateway to verify again."""
-    secret = bytes(range(32))
-    key = Key(id="k1", dialect="native", algorithm="hmac-sha256", material=secret)
-    target = mint_native(
-        parse_target("/shop/a%20cat.jpg?w=3"), audience="shop", key=key, expires=int(time.time()) + 600
-    )
-    env = {
-        "COUNTERMARK_KEYS": json.dumps({"k1": base64url(secret)}),
-        "COUNTERMARK_AUDIENCE": "shop",
-        "COUNTERMARK_MAX_LIFE": str(WEEK),
-    }
+    target = minted("/shop/a%20cat.jpg?w=3", ends=int(time.time()) - NOW + 600)
     url = f"https://img.example.com{target}"
-    assert node(WORK, str(EDGE / "worker.mjs"), json.dumps([[url], env])) == [[[200, ""]], [url]]
+    assert node(WORK, str(EDGE / "worker.mjs"), json.dumps([[url], ENV])) == [[[200, ""]], [url]]
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"country": "CH"}, [200, ""]),
+        ({"country": "DE"}, [403, "country_mismatch"]),
+        ({"country": "XX"}, [403, "country_mismatch"]),
+        ({}, [403, "country_mismatch"]),
+        (None, [403, "country_mismatch"]),
+    ],
+)
+def test_the_worker_knows_the_country_from_its_runtime(facts: dict[str, str] | None, told: list[Any]) -> None:
+    """XX says that nobody knows, whoever signed it; without the runtime's word no bound URL opens."""
+    target = minted("/shop/cat.jpg?w=3", ends=int(time.time()) - NOW + 600, geo="CH.XX")
+    arguments = json.dumps([[f"https://img.example.com{target}"], ENV, facts])
+    statuses, _ = node(WORK, str(EDGE / "worker.mjs"), arguments)
+    assert statuses == [told]
 
 
 def test_the_worker_passes_on_nothing_that_it_refuses() -> None:
     """With the clock of today, at which the vectors have expired."""
     vector = vectors()[0]
-    env = {
-        "COUNTERMARK_KEYS": json.dumps({"k1": vector["config"]["key"]["material_b64url"]}),
-        "COUNTERMARK_AUDIENCE": "shop",
-        "COUNTERMARK_MAX_LIFE": str(WEEK),
-    }
     urls = [vector["url"], vector["url"].replace("cat", "dog"), "https://img.example.com/shop/cat.jpg"]
-    statuses, asked = node(WORK, str(EDGE / "worker.mjs"), json.dumps([urls, env]))
+    statuses, asked = node(WORK, str(EDGE / "worker.mjs"), json.dumps([urls, ENV]))
     assert statuses == [[410, "expired"], [403, "signature_invalid"], [401, "signature_missing"]]
     assert asked == []

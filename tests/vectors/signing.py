@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from countermark.core.errors import (
     AddressMismatch,
     CountermarkError,
+    CountryMismatch,
     Expired,
     KeyInactive,
     LifetimeExceeded,
@@ -52,6 +53,7 @@ REASONS: dict[str, type[CountermarkError]] = {
     "address": AddressMismatch,
     "ip_mismatch": AddressMismatch,
     "bad_signature": SignatureInvalid,
+    "country": CountryMismatch,
     "expired": Expired,
     "key_inactive": KeyInactive,
     "lifetime": LifetimeExceeded,

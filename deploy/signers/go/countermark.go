@@ -8,11 +8,13 @@ package countermark
 import (
 	"crypto/ed25519"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -21,11 +23,15 @@ import (
 )
 
 var (
-	kidForm      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	kidForm      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
 	ipForm       = regexp.MustCompile(`^[0-9a-f:.]{2,39}(/[0-9]{1,3})?$`)
 	hashForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 	control      = regexp.MustCompile(`[\x00-\x1f\x7f]`)
-	notOperation = regexp.MustCompile(`^(sig|kid|exp|nbf|ip|th|sid|geo|cid|jti|once)?$`)
+	countryForm  = regexp.MustCompile(`^[A-Z]{2}$`)
+	sessionForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
+	clientForm   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	textForm     = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
+	notOperation = regexp.MustCompile(`^(sig|kid|exp|nbf|iat|ip|geo|sid|cid|uid|ctx|jti|once|th)?$`)
 )
 
 // Signer signs with one key for one site. It may be used by many goroutines at once.
@@ -41,6 +47,14 @@ type Options struct {
 	NotBefore     time.Time     // when it begins to be valid
 	IP            string        // client address or network in its usual short form: 203.0.113.7, 2001:db8::/56
 	TransformHash string        // binds the operations of the preset that is named
+	Issued        time.Time     // when it was signed
+	Countries     []string      // codes of the countries from which it opens: CH, DE
+	Session       string        // the session that it lives no longer than
+	Client        string        // the client whom it is issued to
+	User          string        // the user whom it is issued for
+	Context       string        // what it is made for, such as a campaign
+	JTI           string        // a name of yours for it, by which it can be revoked
+	Once          string        // "new" for a URL that opens one time only, or what tells it from others
 	Now           time.Time     // in place of the clock
 }
 
@@ -70,7 +84,7 @@ func NewEd25519(kid, privateKey, audience, base string) (*Signer, error) {
 
 func newSigner(kid, audience, base string, sign func([]byte) []byte) (*Signer, error) {
 	if !kidForm.MatchString(kid) {
-		return nil, errors.New("kid: 1 to 64 of A-Z a-z 0-9 . _ -")
+		return nil, errors.New("kid: 1 to 80 of A-Z a-z 0-9 . _ -")
 	}
 	if audience == "" || control.MatchString(audience) {
 		return nil, errors.New("audience: the site's audience, or else its name")
@@ -141,7 +155,65 @@ func (s *Signer) facts(options Options, preset string) (map[string]string, error
 		}
 		facts["th"] = options.TransformHash
 	}
-	return facts, nil
+	if !options.Issued.IsZero() {
+		issued := options.Issued.Unix()
+		if !tenDigits(issued) || issued > expires {
+			return nil, errors.New("Issued: not later than the expiry")
+		}
+		facts["iat"] = strconv.FormatInt(issued, 10)
+	}
+	if options.Countries != nil {
+		list, err := countries(options.Countries)
+		if err != nil {
+			return nil, err
+		}
+		facts["geo"] = list
+	}
+	return facts, texts(options, facts)
+}
+
+func countries(codes []string) (string, error) {
+	sorted := slices.Clone(codes)
+	slices.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	foreign := func(code string) bool { return !countryForm.MatchString(code) }
+	// No country at all would bind nothing: never what somebody meant who gave a list.
+	if len(codes) == 0 || len(codes) > 250 || slices.ContainsFunc(sorted, foreign) {
+		return "", errors.New("Countries: 1 to 250 codes of two letters in upper case, such as CH")
+	}
+	return strings.Join(sorted, "."), nil
+}
+
+// texts adds the facts that are texts, where they are given.
+func texts(options Options, facts map[string]string) error {
+	for _, fact := range []struct {
+		option, name, text string
+		form               *regexp.Regexp
+		words              string
+	}{
+		{"Session", "sid", options.Session, sessionForm, "16 to 64 of A-Z a-z 0-9 _ -"},
+		{"Client", "cid", options.Client, clientForm, "1 to 64 of A-Z a-z 0-9 . _ -"},
+		{"User", "uid", options.User, textForm, "1 to 128 characters, none of them a control character"},
+		{"Context", "ctx", options.Context, textForm, "1 to 128 characters, none of them a control character"},
+		{"JTI", "jti", options.JTI, hashForm, "8 to 64 of A-Z a-z 0-9 _ -"},
+		{"Once", "once", options.Once, sessionForm, `"new", or 16 to 64 of A-Z a-z 0-9 _ -`},
+	} {
+		switch {
+		case fact.text == "":
+			continue
+		case fact.name == "once" && fact.text == "new":
+			nonce := make([]byte, 16)
+			if _, err := rand.Read(nonce); err != nil {
+				return err
+			}
+			facts[fact.name] = base64.RawURLEncoding.EncodeToString(nonce)
+		case !fact.form.MatchString(fact.text):
+			return fmt.Errorf("%s: %s", fact.option, fact.words)
+		default:
+			facts[fact.name] = fact.text
+		}
+	}
+	return nil
 }
 
 func expiry(options Options) (int64, error) {

@@ -21,6 +21,22 @@ export interface UrlOptions {
   ip?: string;
   /** The hash that binds the operations of the preset that is named. */
   transformHash?: string;
+  /** Unix seconds at which it was signed. */
+  issued?: number;
+  /** Codes of the countries from which it opens: ["CH", "DE"]. */
+  countries?: Iterable<string>;
+  /** The session that it lives no longer than. */
+  session?: string;
+  /** The client whom it is issued to. */
+  client?: string;
+  /** The user whom it is issued for. */
+  user?: string;
+  /** What it is made for, such as a campaign. */
+  context?: string;
+  /** A name of yours for it, by which it can be revoked. */
+  jti?: string;
+  /** "new" for a URL that opens one time only, or what tells it from others. */
+  once?: string;
   /** Unix seconds, in place of the clock. */
   now?: number;
 }

@@ -7,11 +7,24 @@
 // The secret is the `secret` of the key in keys.yaml (or `privateKey` its `private`, for Ed25519), the audience the site's
 // `audience` or else its name. Whoever has the secret can sign anything: never send it to other people's browsers.
 
-const RESERVED = new Set(["sig", "kid", "exp", "nbf", "ip", "th", "sid", "geo", "cid", "jti", "once"]);
+const RESERVED = new Set(
+  ["sig", "kid", "exp", "nbf", "iat", "ip", "geo", "sid", "cid", "uid", "ctx", "jti", "once", "th"],
+);
 const CONTROL = /[\x00-\x1f\x7f]/;
-const KID = /^[A-Za-z0-9._-]{1,64}$/;
+const KID = /^[A-Za-z0-9._-]{1,80}$/;
 const IP = /^[0-9a-f:.]{2,39}(\/[0-9]{1,3})?$/;
 const TRANSFORM_HASH = /^[A-Za-z0-9_-]{8,64}$/;
+const COUNTRY = /^[A-Z]{2}$/;
+const MOST_COUNTRIES = 250;
+// By option: its name in the URL, what it may be as a pattern and in words.
+const FACTS = {
+  session: ["sid", /^[A-Za-z0-9_-]{16,64}$/, "16 to 64 of A-Z a-z 0-9 _ -"],
+  client: ["cid", /^[A-Za-z0-9._-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 . _ -"],
+  user: ["uid", /^[^\x00-\x1f\x7f]{1,128}$/u, "1 to 128 characters, none of them a control character"],
+  context: ["ctx", /^[^\x00-\x1f\x7f]{1,128}$/u, "1 to 128 characters, none of them a control character"],
+  jti: ["jti", /^[A-Za-z0-9_-]{8,64}$/, "8 to 64 of A-Z a-z 0-9 _ -"],
+  once: ["once", /^[A-Za-z0-9_-]{16,64}$/, "'new', or 16 to 64 of A-Z a-z 0-9 _ -"],
+};
 // PKCS #8 of an Ed25519 key (RFC 8410 section 7), up to its 32 bytes.
 const PKCS8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -23,7 +36,7 @@ export class Signer {
   #key;
 
   constructor({ kid, secret, privateKey, audience, base = "" }) {
-    check(typeof kid === "string" && KID.test(kid), "kid: 1 to 64 of A-Z a-z 0-9 . _ -");
+    check(typeof kid === "string" && KID.test(kid), "kid: 1 to 80 of A-Z a-z 0-9 . _ -");
     check(audience && !CONTROL.test(audience), "audience: the site's audience, or else its name");
     check((secret === undefined) !== (privateKey === undefined), "one of secret and privateKey is needed");
     this.#kid = kid;
@@ -36,7 +49,8 @@ export class Signer {
    * The signed URL of a picture: a path as people read it, unescaped, and what to do with the picture. The options are
    * described in countermark.d.mts.
    */
-  async url(path, operations = {}, { life = 3600, exact = false, notBefore, ip, transformHash, now } = {}) {
+  async url(path, operations = {}, options = {}) {
+    const { life = 3600, exact = false, notBefore, ip, transformHash, issued, countries, now } = options;
     const pairs = new Map(Object.entries(operations).map(([name, value]) => [name, String(value)]));
     checkOperations(pairs);
     const expires = expiry(now ?? Date.now() / 1000, life, exact);
@@ -44,6 +58,11 @@ export class Signer {
     if (notBefore !== undefined) pairs.set("nbf", startOf(notBefore, expires));
     if (ip !== undefined) pairs.set("ip", address(ip));
     if (transformHash !== undefined) pairs.set("th", hashOf(transformHash, pairs));
+    if (issued !== undefined) pairs.set("iat", timeOf(issued, expires));
+    if (countries !== undefined) pairs.set("geo", listOf(countries));
+    for (const [option, [name, pattern, words]] of Object.entries(FACTS)) {
+      if (options[option] !== undefined) pairs.set(name, factOf(option, options[option], pattern, words));
+    }
     const escapedPath = escapePath(path);
     const query = [...pairs].map(([name, value]) => `${escape(name)}=${escape(value)}`).sort().join("&");
     const message = `countermark-v1\nread\n${this.#audience}\n${escapedPath}\n${query}`;
@@ -142,5 +161,26 @@ function hashOf(text, pairs) {
     pairs.get("preset") && TRANSFORM_HASH.test(text),
     "transformHash: 8 to 64 of A-Z a-z 0-9 _ - beside the operation preset",
   );
+  return text;
+}
+
+function timeOf(issued, expires) {
+  check(tenDigits(issued) && issued <= expires, "issued: unix seconds, not later than the expiry");
+  return String(issued);
+}
+
+function listOf(countries) {
+  const codes = [...countries];
+  // No country at all would bind nothing: never what somebody meant who gave a list.
+  check(
+    codes.length > 0 && codes.length <= MOST_COUNTRIES && codes.every((code) => COUNTRY.test(code)),
+    "countries: 1 to 250 codes of two letters in upper case, such as CH",
+  );
+  return [...new Set(codes)].sort().join(".");
+}
+
+function factOf(option, text, pattern, words) {
+  if (option === "once" && text === "new") return base64url(crypto.getRandomValues(new Uint8Array(16)));
+  check(typeof text === "string" && pattern.test(text), `${option}: ${words}`);
   return text;
 }

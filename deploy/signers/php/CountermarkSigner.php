@@ -14,7 +14,19 @@ declare(strict_types=1);
 /** Signs with one key for one site. Throws an InvalidArgumentException for what the gateway would refuse. */
 final class CountermarkSigner
 {
-    private const RESERVED = ['sig', 'kid', 'exp', 'nbf', 'ip', 'th', 'sid', 'geo', 'cid', 'jti', 'once'];
+    private const RESERVED = [
+        'sig', 'kid', 'exp', 'nbf', 'iat', 'ip', 'geo', 'sid', 'cid', 'uid', 'ctx', 'jti', 'once', 'th',
+    ];
+    private const MOST_COUNTRIES = 250;
+    /** By option: its name in the URL, what it may be as a pattern and in words. */
+    private const FACTS = [
+        'session' => ['sid', '/^[A-Za-z0-9_-]{16,64}$/D', '16 to 64 of A-Z a-z 0-9 _ -'],
+        'client' => ['cid', '/^[A-Za-z0-9._-]{1,64}$/D', '1 to 64 of A-Z a-z 0-9 . _ -'],
+        'user' => ['uid', '/^[^\x00-\x1f\x7f]{1,128}$/Du', '1 to 128 characters, none of them a control character'],
+        'context' => ['ctx', '/^[^\x00-\x1f\x7f]{1,128}$/Du', '1 to 128 characters, none of them a control character'],
+        'jti' => ['jti', '/^[A-Za-z0-9_-]{8,64}$/D', '8 to 64 of A-Z a-z 0-9 _ -'],
+        'once' => ['once', '/^[A-Za-z0-9_-]{16,64}$/D', "'new', or 16 to 64 of A-Z a-z 0-9 _ -"],
+    ];
 
     private readonly string $material;
 
@@ -26,7 +38,7 @@ final class CountermarkSigner
         #[\SensitiveParameter] private readonly ?string $privateKey = null,
         private readonly string $base = '',
     ) {
-        self::check(preg_match('/^[A-Za-z0-9._-]{1,64}$/D', $kid) === 1, 'kid: 1 to 64 of A-Z a-z 0-9 . _ -');
+        self::check(preg_match('/^[A-Za-z0-9._-]{1,80}$/D', $kid) === 1, 'kid: 1 to 80 of A-Z a-z 0-9 . _ -');
         self::check(
             $audience !== '' && !preg_match('/[\x00-\x1f\x7f]/', $audience),
             "audience: the site's audience, or else its name",
@@ -49,6 +61,14 @@ final class CountermarkSigner
      * @param ?int $notBefore unix seconds before which it is refused
      * @param ?string $ip client address or network in its usual short form: 203.0.113.7, 2001:db8::/56
      * @param ?string $transformHash the hash that binds the operations of the preset that is named
+     * @param ?int $issued unix seconds at which it was signed
+     * @param ?list<string> $countries codes of the countries from which it opens: ['CH', 'DE']
+     * @param ?string $session the session that it lives no longer than
+     * @param ?string $client the client whom it is issued to
+     * @param ?string $user the user whom it is issued for
+     * @param ?string $context what it is made for, such as a campaign
+     * @param ?string $jti a name of yours for it, by which it can be revoked
+     * @param ?string $once 'new' for a URL that opens one time only, or what tells it from others
      * @param ?int $now unix seconds, in place of the clock
      */
     public function url(
@@ -59,6 +79,14 @@ final class CountermarkSigner
         ?int $notBefore = null,
         ?string $ip = null,
         ?string $transformHash = null,
+        ?int $issued = null,
+        ?array $countries = null,
+        ?string $session = null,
+        ?string $client = null,
+        ?string $user = null,
+        ?string $context = null,
+        ?string $jti = null,
+        ?string $once = null,
         ?int $now = null,
     ): string {
         foreach ($operations as $name => $_) {
@@ -81,6 +109,19 @@ final class CountermarkSigner
                 'transformHash: 8 to 64 of A-Z a-z 0-9 _ - beside the operation preset',
             );
             $facts['th'] = $transformHash;
+        }
+        if ($issued !== null) {
+            $past = self::tenDigits($issued) && $issued <= $expires;
+            self::check($past, 'issued: unix seconds, not later than the expiry');
+            $facts['iat'] = $issued;
+        }
+        if ($countries !== null) {
+            $facts['geo'] = self::countries($countries);
+        }
+        foreach (compact('session', 'client', 'user', 'context', 'jti', 'once') as $option => $text) {
+            if ($text !== null) {
+                $facts[self::FACTS[$option][0]] = self::fact($option, $text);
+            }
         }
         $pairs = [];
         foreach ($operations + $facts as $name => $value) {
@@ -131,6 +172,27 @@ final class CountermarkSigner
         $fine = preg_match('/^[0-9a-f:.]{2,39}(\/[0-9]{1,3})?$/D', $plain) === 1;
         self::check($fine, 'ip: an address or a network such as 203.0.113.0/24');
         return $plain;
+    }
+
+    /** @param list<string> $codes */
+    private static function countries(array $codes): string
+    {
+        // No country at all would bind nothing: never what somebody meant who gave a list.
+        $fine = count($codes) >= 1 && count($codes) <= self::MOST_COUNTRIES
+            && preg_grep('/^[A-Z]{2}$/D', $codes, PREG_GREP_INVERT) === [];
+        self::check($fine, 'countries: 1 to 250 codes of two letters in upper case, such as CH');
+        sort($codes, SORT_STRING);
+        return implode('.', array_unique($codes));
+    }
+
+    private static function fact(string $option, string $text): string
+    {
+        [, $pattern, $words] = self::FACTS[$option];
+        if ($option === 'once' && $text === 'new') {
+            return self::encode(random_bytes(16));
+        }
+        self::check(preg_match($pattern, $text) === 1, "$option: $words");
+        return $text;
     }
 
     private static function escapePath(string $path): string

@@ -10,18 +10,29 @@
 # `audience` or else its name.
 
 require "openssl"
+require "securerandom"
 
 # Signs with one key for one site. Raises ArgumentError for what the gateway would refuse.
 class CountermarkSigner
-  RESERVED = %w[sig kid exp nbf ip th sid geo cid jti once].freeze
+  RESERVED = %w[sig kid exp nbf iat ip geo sid cid uid ctx jti once th].freeze
+  MOST_COUNTRIES = 250
   TEN_DIGITS = (1_000_000_000..9_999_999_999)
   CONTROL = /[\x00-\x1f\x7f]/
+  # By option: its name in the URL, what it may be as a pattern and in words.
+  FACTS = {
+    session: ["sid", /\A[A-Za-z0-9_-]{16,64}\z/, "16 to 64 of A-Z a-z 0-9 _ -"],
+    client: ["cid", /\A[A-Za-z0-9._-]{1,64}\z/, "1 to 64 of A-Z a-z 0-9 . _ -"],
+    user: ["uid", /\A[^\x00-\x1f\x7f]{1,128}\z/, "1 to 128 characters, none of them a control character"],
+    context: ["ctx", /\A[^\x00-\x1f\x7f]{1,128}\z/, "1 to 128 characters, none of them a control character"],
+    jti: ["jti", /\A[A-Za-z0-9_-]{8,64}\z/, "8 to 64 of A-Z a-z 0-9 _ -"],
+    once: ["once", /\A[A-Za-z0-9_-]{16,64}\z/, "'new', or 16 to 64 of A-Z a-z 0-9 _ -"]
+  }.freeze
   # PKCS #8 of an Ed25519 key (RFC 8410 section 7), up to its 32 bytes.
   PKCS8 = ["302e020100300506032b657004220420"].pack("H*").freeze
 
   # base: scheme and host, such as https://img.example.com
   def initialize(kid:, audience:, secret: nil, private_key: nil, base: "")
-    check(/\A[A-Za-z0-9._-]{1,64}\z/.match?(kid), "kid: 1 to 64 of A-Z a-z 0-9 . _ -")
+    check(/\A[A-Za-z0-9._-]{1,80}\z/.match?(kid), "kid: 1 to 80 of A-Z a-z 0-9 . _ -")
     check(!audience.empty? && !CONTROL.match?(audience), "audience: the site's audience, or else its name")
     check(secret.nil? ^ private_key.nil?, "one of secret and private_key is needed")
     @kid = kid
@@ -38,8 +49,17 @@ class CountermarkSigner
   # not_before      unix seconds before which it is refused
   # ip              client address or network in its usual short form: 203.0.113.7, 2001:db8::/56
   # transform_hash  the hash that binds the operations of the preset that is named
+  # issued          unix seconds at which it was signed
+  # countries       codes of the countries from which it opens: ["CH", "DE"]
+  # session         the session that it lives no longer than
+  # client          the client whom it is issued to
+  # user            the user whom it is issued for
+  # context         what it is made for, such as a campaign
+  # jti             a name of yours for it, by which it can be revoked
+  # once            "new" for a URL that opens one time only, or what tells it from others
   # now             unix seconds, in place of the clock
-  def url(path, operations = {}, life: 3600, exact: false, not_before: nil, ip: nil, transform_hash: nil, now: Time.now)
+  def url(path, operations = {}, life: 3600, exact: false, not_before: nil, ip: nil, transform_hash: nil, issued: nil,
+          countries: nil, session: nil, client: nil, user: nil, context: nil, jti: nil, once: nil, now: Time.now)
     pairs = operations.to_h { |name, value| [name.to_s, value.to_s] }
     check_operations(pairs)
     expires = expiry(now.to_i, life, exact)
@@ -47,6 +67,10 @@ class CountermarkSigner
     facts["nbf"] = start(not_before, expires) if not_before
     facts["ip"] = address(ip) if ip
     facts["th"] = binding_hash(transform_hash, pairs) if transform_hash
+    facts["iat"] = time_of_signing(issued, expires) if issued
+    facts["geo"] = list(countries) if countries
+    texts = { session: session, client: client, user: user, context: context, jti: jti, once: once }
+    facts.update(texts.compact.to_h { |option, text| fact(option, text) })
     escaped_path = escape_path(path)
     query = pairs.merge(facts).map { |name, value| "#{escape(name)}=#{escape(value)}" }.sort.join("&")
     message = "countermark-v1\nread\n#{@audience}\n#{escaped_path}\n#{query}"
@@ -109,6 +133,26 @@ class CountermarkSigner
     fitting = !pairs.fetch("preset", "").empty? && /\A[A-Za-z0-9_-]{8,64}\z/.match?(text)
     check(fitting, "transform_hash: 8 to 64 of A-Z a-z 0-9 _ - beside the operation preset")
     text
+  end
+
+  def time_of_signing(issued, expires)
+    check(TEN_DIGITS.cover?(issued) && issued <= expires, "issued: unix seconds, not later than the expiry")
+    issued.to_s
+  end
+
+  def list(countries)
+    # No country at all would bind nothing: never what somebody meant who gave a list.
+    fitting = countries.size.between?(1, MOST_COUNTRIES) && countries.all?(/\A[A-Z]{2}\z/)
+    check(fitting, "countries: 1 to 250 codes of two letters in upper case, such as CH")
+    countries.uniq.sort.join(".")
+  end
+
+  def fact(option, text)
+    name, pattern, words = FACTS.fetch(option)
+    return [name, encode(SecureRandom.bytes(16))] if option == :once && text == "new"
+
+    check(pattern.match?(text), "#{option}: #{words}")
+    [name, text]
   end
 
   def escape_path(path)

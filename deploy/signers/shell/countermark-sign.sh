@@ -16,14 +16,22 @@
 #   -n TIME     unix seconds before which it is refused
 #   -i ADDRESS  client address or network in its usual short form: 203.0.113.7, 2001:db8::/56
 #   -t HASH     binds the operations of the preset that is named
+#   -a TIME     unix seconds at which it was signed
+#   -g COUNTRY  code of a country from which it opens, such as CH; again for more
+#   -s SESSION  the session that it lives no longer than
+#   -c CLIENT   the client whom it is issued to
+#   -u USER     the user whom it is issued for
+#   -m CONTEXT  what it is made for, such as a campaign
+#   -j JTI      a name of yours for it, by which it can be revoked
+#   -o ONCE     "new" for a URL that opens one time only, or what tells it from others
 #   -d TIME     unix seconds, in place of the clock
 set -eu
 LC_ALL=C
 export LC_ALL
 
 main() {
-    base='' life=3600 exact='' start='' address='' binding='' now=''
-    while getopts b:l:xn:i:t:d: option; do
+    base='' life=3600 exact='' start='' address='' binding='' issued='' countries='' texts='' now=''
+    while getopts b:l:xn:i:t:a:g:s:c:u:m:j:o:d: option; do
         case $option in
             b) base=${OPTARG%/} ;;
             l) life=$OPTARG ;;
@@ -31,8 +39,14 @@ main() {
             n) start=$OPTARG ;;
             i) address=$OPTARG ;;
             t) binding=$OPTARG ;;
+            a) issued=$OPTARG ;;
+            g) matches "$OPTARG" '[A-Z]{2}' || refuse "-g: a code of two letters in upper case, such as CH"
+                countries="$countries$OPTARG
+" ;;
+            [scujmo]) texts="$texts$(fact "$option" "$OPTARG")
+" || exit 2 ;;
             d) now=$OPTARG ;;
-            *) refuse "usage: $0 [-b BASE] [-l SECONDS] [-x] [-n TIME] [-i ADDRESS] [-t HASH] [-d TIME] PATH [NAME=VALUE ...]" ;;
+            *) refuse "usage: $0 [options] PATH [NAME=VALUE ...]; the head of this file has the options" ;;
         esac
     done
     shift $((OPTIND - 1))
@@ -65,7 +79,7 @@ matches() {
 }
 
 read_key() {
-    matches "${COUNTERMARK_KID:-}" '[A-Za-z0-9._-]{1,64}' || refuse "COUNTERMARK_KID: 1 to 64 of A-Z a-z 0-9 . _ -"
+    matches "${COUNTERMARK_KID:-}" '[A-Za-z0-9._-]{1,80}' || refuse "COUNTERMARK_KID: 1 to 80 of A-Z a-z 0-9 . _ -"
     case ${COUNTERMARK_AUDIENCE:-} in
         '' | *[[:cntrl:]]*) refuse "COUNTERMARK_AUDIENCE: the site's audience, or else its name" ;;
     esac
@@ -117,13 +131,45 @@ facts() {
         matches "$binding" '[A-Za-z0-9_-]{8,64}' || refuse "-t: 8 to 64 of A-Z a-z 0-9 _ -"
         echo "th=$binding"
     fi
+    if [ -n "$issued" ]; then
+        matches "$issued" '[1-9][0-9]{9}' && [ "$issued" -le "$expires" ] || refuse "-a: unix seconds, not later than the expiry"
+        echo "iat=$issued"
+    fi
+    if [ -n "$countries" ]; then
+        [ "$(printf %s "$countries" | wc -l)" -le 250 ] || refuse "-g: 250 countries at most"
+        echo "geo=$(printf %s "$countries" | sort -u | tr '\n' . | sed 's/\.$//')"
+    fi
+    printf %s "$texts"
+}
+
+# The pair of the option $1 with the text $2.
+fact() {
+    counted=$2
+    case $1 in
+        s) name=sid form='[A-Za-z0-9_-]{16,64}' words="16 to 64 of A-Z a-z 0-9 _ -" ;;
+        c) name=cid form='[A-Za-z0-9._-]{1,64}' words="1 to 64 of A-Z a-z 0-9 . _ -" ;;
+        j) name=jti form='[A-Za-z0-9_-]{8,64}' words="8 to 64 of A-Z a-z 0-9 _ -" ;;
+        o) name=once form='[A-Za-z0-9_-]{16,64}' words="new, or 16 to 64 of A-Z a-z 0-9 _ -" ;;
+        u | m)
+            case $1 in u) name=uid ;; m) name=ctx ;; esac
+            form='.{1,128}' words="1 to 128 characters"
+            # One byte of each character of UTF-8.
+            counted=$(printf %s "$2" | tr -d '\200-\277' | tr '\300-\377' x) ;;
+    esac
+    if [ "$1=$2" = o=new ]; then
+        echo "once=$(openssl rand 16 | encode)"
+        return
+    fi
+    matches "$counted" "$form" || refuse "-$1: $words"
+    text=$(escape '' "$2") || exit 2
+    echo "$name=$text"
 }
 
 operations() {
     preset=''
     for operation; do
         case $operation in
-            sig=* | kid=* | exp=* | nbf=* | ip=* | th=* | sid=* | geo=* | cid=* | jti=* | once=*)
+            sig=* | kid=* | exp=* | nbf=* | iat=* | ip=* | geo=* | sid=* | cid=* | uid=* | ctx=* | jti=* | once=* | th=*)
                 refuse "operations: ${operation%%=*} is not an operation" ;;
             preset=?*) preset=yes ;;
             =* | '') refuse "operations: a name is empty" ;;

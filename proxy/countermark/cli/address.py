@@ -52,6 +52,17 @@ def host_of(origin: str) -> str:
     return authority if authority.endswith("]") else re.sub(r":[0-9]*\Z", "", authority)
 
 
+class CountryType(click.ParamType[str]):
+    """The code of a country, ISO 3166-1 alpha-2; it becomes upper-case."""
+
+    name = "country"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[A-Za-z]{2}", value):
+            self.fail("must be a country's code of two letters, such as CH", param, ctx)
+        return str(value).upper()
+
+
 class NetworkType(click.ParamType[Address | Network]):
     """An IPv4 or IPv6 address, or a network of them."""
 

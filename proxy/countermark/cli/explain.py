@@ -9,7 +9,7 @@ import msgspec
 
 from countermark.cli.address import dialect_option, site_option
 from countermark.cli.options import config_option, json_option
-from countermark.cli.verify import explanation, header_option, ip_option, verdict
+from countermark.cli.verify import bindings, country_option, explanation, header_option, ip_option, verdict
 from countermark.core.request import Address
 from countermark.signing.explain import Explanation
 
@@ -20,16 +20,18 @@ from countermark.signing.explain import Explanation
 @site_option
 @dialect_option
 @ip_option
+@country_option
 @header_option
 @json_option
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one argument an option
     ctx: click.Context,
     url: str,
     config: Path,
     site_name: str | None,
     dialect_name: str | None,
     client: Address,
+    country: str | None,
     headers: tuple[tuple[str, str], ...],
     as_json: bool,
 ) -> None:
@@ -42,7 +44,7 @@ def command(
       countermark explain 'https://img.example.com/shop/cat.jpg?exp=…&kid=k1&sig=…&utm_source=mail'
       countermark explain --dialect keycdn_image 'https://img.example.com/shop/cat.jpg?width=800&token=…'
     """
-    found = explanation(url, config, site_name, dialect_name, client, headers)
+    found = explanation(url, config, site_name, dialect_name, client, country, headers)
     click.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
     ctx.exit(0 if found.good else 1)
 
@@ -51,6 +53,7 @@ def _text(found: Explanation) -> str:
     lines = [verdict(found)]
     if found.good:
         lines.append("all checks passed")
+    lines += bindings(found)
     if found.step:
         lines.append(f"first failed check: {found.step}" + (f" ({found.private})" if found.private else ""))
     if found.parts:

@@ -13,6 +13,7 @@ import click
 from msgspec.structs import replace
 
 from countermark.cli.address import NetworkType, find_dialects, find_site, site_option, split_url
+from countermark.cli.binding import binding_options, extras
 from countermark.cli.options import config_option, json_option
 from countermark.cli.signing_key import find_signing_key
 from countermark.configuration import read_keyring, read_settings
@@ -27,7 +28,10 @@ from countermark.signing.expiry import quantised
 from countermark.signing.findings import NOWHERE
 from countermark.signing.realm import realm_of, waivers
 from countermark.signing.table import DIALECTS
-from countermark.signing.verify import authenticate
+from countermark.signing.verify import admit, prove
+
+_NO_COUNTRY = "ZZ"
+"""User-assigned in ISO 3166-1, so that no URL is closed to it."""
 
 
 class LifeType(click.ParamType[int]):
@@ -54,12 +58,13 @@ class LifeType(click.ParamType[int]):
 @click.option("--ip", "address", type=NetworkType(), help="Bind the URL to this client address or network.")
 @click.option(
     "--with",
-    "extras",
+    "words",
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
     help="A word of the dialect's own, such as acl or prefix; its page in docs/dialects tells which.",
 )
+@binding_options
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument an option
     url: str,
@@ -71,14 +76,15 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
     exact: bool,
     start: int | None,
     address: Address | Network | None,
-    extras: tuple[tuple[str, str], ...],
+    words: tuple[tuple[str, str], ...],
     as_json: bool,
+    **bound: Any,
 ) -> None:
     """Print the signed URL of a picture and its operations.
 
     The path is the URL's own, escaped, with the site's prefix; a scheme and host before it are kept. The operations are
     written as the dialect writes them. The expiry is rounded down to a quarter of the life, so that one picture keeps
-    one URL that caches can keep. The URL is printed only if the site would take it.
+    one URL that caches can keep. The URL is printed only if the site would take it, of whoever it is bound to.
 
     \b
     Example:
@@ -86,6 +92,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
       countermark sign --key k1 --expires-in 7d https://img.example.com/shop/cat.jpg
       countermark sign --dialect keycdn_image 'https://img.example.com/shop/cat.jpg?width=800'
       countermark sign --ip 203.0.113.0/24 --starts-in 10m --json /shop/cat.jpg
+      countermark sign --user zoe --country CH --country DE --once /shop/cat.jpg
     """
     settings = read_settings(config)
     keyring = read_keyring(settings)
@@ -97,12 +104,12 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
         expires=int(now + life) if exact else quantised(now, life),
         not_before=begin,
         address=address,
-        extras=dict(extras),
         nonce=secrets.token_urlsafe(16),
     )
     try:
         realm = realm_of(find_site(settings, site_name, origin, raw))
         key = find_signing_key(keyring, realm, find_dialects(realm, dialect_name), key_id, now)
+        order = replace(order, extras=extras(key.dialect, bound, dict(words)))
         target = DIALECTS[key.dialect].mint(parse_target(raw, waive=waivers(realm)), realm, key, order)
         request = _request(parse_target(target, waive=waivers(realm)), address)
     except CountermarkError as error:
@@ -118,7 +125,8 @@ def _taken(request: EdgeRequest, realm: Realm, keyring: Keyring, key: Key, now: 
     """What the site makes of the new URL. Raises click.ClickException where it refuses it."""
     try:
         # What the site's outer dialect wants comes with the request, not with its URL.
-        return authenticate(request, replace(realm, outer=""), keyring, now)
+        proof = prove(request, replace(realm, outer=""), keyring)
+        return admit(proof, request.client, now, country=min(proof.claims.countries, default=_NO_COUNTRY))
     except CountermarkError as error:
         if error.dialect in ("", key.dialect):
             raise click.ClickException(f"The site would refuse it: {error.detail} {error.private}".strip()) from None

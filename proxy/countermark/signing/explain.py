@@ -29,6 +29,7 @@ from countermark.core.target import parse_target
 from countermark.keys.keyring import Keyring
 from countermark.signing.dialect import Dialect, Presented, Realm
 from countermark.signing.findings import NOWHERE, Finding, Refusal, findings
+from countermark.signing.network import write_network
 from countermark.signing.realm import waivers
 from countermark.signing.repairs import lenient_target
 from countermark.signing.table import DIALECTS
@@ -63,6 +64,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     reason      the error's stable reason; `detail` what the public is told, `private` the rest
     parts       what is signed, in order, as the gateway read it; empty where the URL could not be read that far
     expires_in  seconds until (or, negative, since) its expiry; None without one
+    bound       what the URL says that it is bound to, in words; believed only where it is good
     """
 
     good: bool
@@ -75,29 +77,40 @@ class Explanation(Struct, frozen=True, kw_only=True):
     key_id: str = ""
     parts: tuple[Part, ...] = ()
     expires_in: int | None = None
+    bound: tuple[Part, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
-def explain(
+def explain(  # noqa: PLR0913 - each is a part of the request or of where it arrives
     raw_target: str,
     *,
     realm: Realm,
     keyring: Keyring,
     now: float,
     client: Address = NOWHERE,
+    country: str = "",
     method: str = "GET",
     host: str = "",
     headers: Mapping[str, str] = {},
 ) -> Explanation:
     """Explain the raw target of a request to this realm. Never raises for anything that a URL can hold.
 
-    `host` and `headers` are as in `EdgeRequest`, for dialects that read them.
+    `country`, `host` and `headers` are as in `EdgeRequest`, for dialects that read them.
     """
     try:
         target, broken = parse_target(raw_target, waive=waivers(realm)), None
     except TargetMalformed as error:
         target, broken = lenient_target(raw_target), error
-    request = EdgeRequest(id="", method=method, target=target, host=host, client=client, headers=headers, received=0.0)
+    request = EdgeRequest(
+        id="",
+        method=method,
+        target=target,
+        host=host,
+        client=client,
+        headers=headers,
+        received=0.0,
+        country=country,
+    )
     if broken is not None:
         return Explanation(
             good=False,
@@ -123,6 +136,7 @@ def _good(claims: Claims, presented: Presented | None, realm: Realm, now: float)
         key_id=claims.key_id,
         parts=_parts(DIALECTS[claims.dialect], presented),
         expires_in=_expires_in(presented, now),
+        bound=_bound(presented),
     )
 
 
@@ -140,6 +154,7 @@ def _refused(error: CountermarkError, request: EdgeRequest, realm: Realm, keyrin
         key_id=presented.key_id if presented else "",
         parts=_parts(dialect, presented),
         expires_in=_expires_in(presented, now),
+        bound=_bound(presented),
         findings=findings(_refusal(error, presented, request, realm, keyring, now)),
     )
 
@@ -180,3 +195,22 @@ def _parts(dialect: Dialect, presented: Presented | None) -> tuple[Part, ...]:
 
 def _expires_in(presented: Presented | None, now: float) -> int | None:
     return None if presented is None or presented.expires is None else int(presented.expires - now)
+
+
+def _bound(presented: Presented | None) -> tuple[Part, ...]:
+    if presented is None:
+        return ()
+    facts = {
+        "issued": "" if presented.issued is None else str(presented.issued),
+        "not before": "" if presented.not_before is None else str(presented.not_before),
+        "address": "" if presented.address is None else write_network(presented.address),
+        "countries": " ".join(sorted(presented.countries)),
+        "blocked countries": " ".join(sorted(presented.blocked_countries)),
+        "session": presented.session,
+        "client": presented.client_id,
+        "user": presented.user,
+        "context": presented.context,
+        "jti": presented.jti,
+        "once": presented.once,
+    }
+    return tuple(Part(name, text) for name, text in facts.items() if text)

@@ -9,6 +9,23 @@ import (
 	"signers/countermark"
 )
 
+type told struct {
+	Life          int64
+	Exact         bool
+	NotBefore     int64 `json:"not_before"`
+	IP            string
+	TransformHash string `json:"transform_hash"`
+	Issued        int64
+	Countries     []string
+	Session       string
+	Client        string
+	User          string
+	Context       string
+	JTI           string
+	Once          string
+	Now           int64
+}
+
 type document struct {
 	Keys map[string]struct {
 		Kid, Secret string
@@ -17,14 +34,7 @@ type document struct {
 	Vectors []struct {
 		Key, Audience, Base, Path string
 		Operations                map[string]string
-		Options                   struct {
-			Life          int64
-			Exact         bool
-			NotBefore     int64 `json:"not_before"`
-			IP            string
-			TransformHash string `json:"transform_hash"`
-			Now           int64
-		}
+		Options                   told
 	}
 }
 
@@ -33,13 +43,13 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	var told document
-	if err := json.Unmarshal(text, &told); err != nil {
+	var read document
+	if err := json.Unmarshal(text, &read); err != nil {
 		panic(err)
 	}
 	var results []map[string]string
-	for _, vector := range told.Vectors {
-		key := told.Keys[vector.Key]
+	for _, vector := range read.Vectors {
+		key := read.Keys[vector.Key]
 		material, make := key.Secret, countermark.New
 		if key.PrivateKey != "" {
 			material, make = key.PrivateKey, countermark.NewEd25519
@@ -58,23 +68,26 @@ func main() {
 	json.NewEncoder(os.Stdout).Encode(results)
 }
 
-func options(told struct {
-	Life          int64
-	Exact         bool
-	NotBefore     int64 `json:"not_before"`
-	IP            string
-	TransformHash string `json:"transform_hash"`
-	Now           int64
-}) countermark.Options {
+func options(given told) countermark.Options {
 	made := countermark.Options{
-		Life:          time.Duration(told.Life) * time.Second,
-		Exact:         told.Exact,
-		IP:            told.IP,
-		TransformHash: told.TransformHash,
-		Now:           time.Unix(told.Now, 0),
+		Life:          time.Duration(given.Life) * time.Second,
+		Exact:         given.Exact,
+		IP:            given.IP,
+		TransformHash: given.TransformHash,
+		Countries:     given.Countries,
+		Session:       given.Session,
+		Client:        given.Client,
+		User:          given.User,
+		Context:       given.Context,
+		JTI:           given.JTI,
+		Once:          given.Once,
+		Now:           time.Unix(given.Now, 0),
 	}
-	if told.NotBefore != 0 {
-		made.NotBefore = time.Unix(told.NotBefore, 0)
+	if given.NotBefore != 0 {
+		made.NotBefore = time.Unix(given.NotBefore, 0)
+	}
+	if given.Issued != 0 {
+		made.Issued = time.Unix(given.Issued, 0)
 	}
 	return made
 }
