@@ -16,6 +16,8 @@ def anchored(settings: Settings, folder: str) -> Settings:
     return replace(
         settings,
         keys=posixpath.join(folder, settings.keys),
+        keys_history=posixpath.join(folder, settings.keys_history) if settings.keys_history else "",
+        kms=_kms(settings.kms, folder),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=f"sqlite:{posixpath.join(folder, settings.store.removeprefix('sqlite:'))}",
         admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
@@ -27,6 +29,11 @@ def anchored(settings: Settings, folder: str) -> Settings:
             name: replace(mark, image=posixpath.join(folder, mark.image)) for name, mark in settings.watermarks.items()
         },
     )
+
+
+def _kms(kms: str, folder: str) -> str:
+    scheme, _, place = kms.partition(":")
+    return f"local:{posixpath.join(folder, place)}" if scheme == "local" else kms
 
 
 def _revocations(settings: Settings) -> str:
