@@ -87,6 +87,7 @@ def test_a_lost_signing_key_is_followed_at_once() -> None:
 def test_lines_do_not_mix() -> None:
     """Other sites, other algorithms and dialects without a rule are rotated by themselves, or not at all."""
     keys = [key(), key("shop", sites=("shop",)), key("image", dialect="keycdn_image"), key("once", once=True)]
+    keys.append(key("theirs", algorithm="ed25519"))
     assert actions(plan(keys, RULES, NOW)) == [("publish", "k0"), ("publish", "shop"), ("publish", "once")]
 
 

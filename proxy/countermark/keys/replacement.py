@@ -35,7 +35,9 @@ def appended(text: str, entry: str) -> str:
     """The text with one more entry, as `render` writes it, at its end."""
     root = _root(text)
     if root is not None and (not isinstance(root, SequenceNode) or root.flow_style):
-        raise ConfigurationInvalid([Fault(path="", message="entries are added to a list with one '- id: …' a key only")])
+        raise ConfigurationInvalid(
+            [Fault(path="", message="entries are added to a list with one '- id: …' a key only")]
+        )
     indent = " " * root.start_mark.column if root is not None else ""
     written = "".join(f"{indent}{line}\n" for line in entry.splitlines())
     return (text if text.endswith("\n") or not text else f"{text}\n") + written
