@@ -113,7 +113,7 @@ def test_an_id_never_comes_back(house: House) -> None:
     [
         ("", "names no dialect"),
         ("rotation: { nativ: {} }", "no such dialect"),
-        ("rotation: { cloudfront: {} }", "by hand"),
+        ("rotation: { pixel_fiddler: {} }", "by hand"),
         ("rotation: { native: { every: 1s } }", "every"),
     ],
 )
