@@ -10,10 +10,13 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.backends.kms.table import open_kms
+from countermark.core.errors import ConfigurationInvalid, Fault, KmsUnavailable
 from countermark.identity.clientfile import load_clients
 from countermark.keys.keyfile import load as load_keys
-from countermark.keys.keyring import Key, Keyring
+from countermark.keys.keyring import SEALING, Key, Keyring
+from countermark.keys.schedule import Rule
+from countermark.keys.sealed import Context, KeyWrapper
 from countermark.policy.load import MAX_LIST_BYTES, load_templates
 from countermark.settings.anchor import anchored
 from countermark.settings.convert import suggestion
@@ -50,6 +53,8 @@ def read_configuration(path: Path, environ: Mapping[str, str] = os.environ) -> C
     settings = read_settings(path, environ)
     faults: list[Fault] = []
     read = partial(_or_faults, settings, faults)
+    no_rules: dict[str, Rule] = {}
+    read(rotation_rules, no_rules)
     configuration = Configuration(
         settings=settings,
         keys=read(lambda settings: read_keyring(settings).keys, ()),
@@ -80,9 +85,58 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
 
 
 def read_keyring(settings: Settings) -> Keyring:
-    """The keyring that the settings name. Raises ConfigurationInvalid with all faults."""
+    """The keyring that the settings name; what is sealed is opened. Raises ConfigurationInvalid with all faults."""
     path = Path(settings.keys)
-    return load_keys(_text(path, "; `countermark keys new` makes a key"), file=str(path), uses=KEY_USES)
+    text = _text(path, "; `countermark keys new` makes a key")
+    return load_keys(text, file=str(path), uses=KEY_USES, wrapper=key_wrapper(settings))
+
+
+def key_wrapper(settings: Settings) -> KeyWrapper | None:
+    """Who opens what is sealed, None where the settings name nobody. Raises ConfigurationInvalid."""
+    return _Patient(open_kms(settings.kms)) if settings.kms else None
+
+
+class _Patient:
+    """A service that did not answer once is not asked again for each further key."""
+
+    def __init__(self, wrapper: KeyWrapper) -> None:
+        self.scheme = wrapper.scheme
+        self._wrapper = wrapper
+        self._trouble: KmsUnavailable | None = None
+
+    def wrap(self, data_key: bytes, context: Context) -> bytes:
+        return self._wrapper.wrap(data_key, context)
+
+    def unwrap(self, wrapped: bytes, context: Context) -> bytes:
+        if self._trouble is not None:
+            raise self._trouble
+        try:
+            return self._wrapper.unwrap(wrapped, context)
+        except KmsUnavailable as trouble:
+            self._trouble = trouble
+            raise
+
+
+def rotation_rules(settings: Settings) -> dict[str, Rule]:
+    """How the keys of each dialect are rotated. Raises ConfigurationInvalid for dialects whose keys cannot be."""
+    faults = []
+    for dialect in settings.rotation:
+        if dialect not in KEY_USES:
+            faults.append(Fault(path=f"rotation.{dialect}", message=f"no such dialect{suggestion(dialect, KEY_USES)}"))
+        elif KEY_USES[dialect].private_once:
+            message = "its vendor keeps public keys alone, and the private half is shown once: rotate its keys by hand"
+            faults.append(Fault(path=f"rotation.{dialect}", message=message))
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return {
+        dialect: Rule(
+            every=int(rotation.every),
+            publish_ahead=int(rotation.publish_ahead),
+            overlap=int(rotation.overlap),
+            life=int(settings.sessions.max_life) if dialect == SEALING else 0,
+        )
+        for dialect, rotation in settings.rotation.items()
+    }
 
 
 def read_watermarks(settings: Settings) -> dict[str, bytes]:

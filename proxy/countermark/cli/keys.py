@@ -1,31 +1,43 @@
-"""`countermark keys`: make and list keys."""
+"""`countermark keys`: make, list and seal keys."""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import click
 from msgspec.structs import replace
 
+from countermark.backends.kms.local import new_master
 from countermark.cli.address import no_such_dialect
+from countermark.cli.keyring_file import KeyringFile, keyring_file, sealed, write_keyring
 from countermark.cli.options import config_option, json_option
-from countermark.configuration import read_keyring, read_settings
+from countermark.cli.rotation import make_material, revoke, rotate
+from countermark.configuration import key_wrapper, read_keyring, read_settings, rotation_rules
 from countermark.core.encoding import base64
-from countermark.core.errors import ConfigurationInvalid
+from countermark.core.errors import ConfigurationInvalid, KmsUnavailable
 from countermark.keys.keyfile import load, render
-from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key, usual_life
-from countermark.keys.material import new_private, public_of
-from countermark.keys.replacement import replaced
+from countermark.keys.keyring import Key, usual_life
+from countermark.keys.replacement import amended, fields, replaced
+from countermark.keys.schedule import Rule, next_change
+from countermark.keys.sealed import hidden
+from countermark.settings.units import format_moment
 from countermark.signing.table import KEY_USES
+
+_SECRETS = frozenset({"secret", "text_secret", "hex_secret", "base64_secret", "private", "private_pem"})
+_NO_KMS = "The setting kms names nobody who seals; `countermark keys master` makes a key for kms: local:FILE."
 
 
 @click.group("keys")
 def command() -> None:
-    """Make and list signing keys."""
+    """Make, list, seal, rotate and revoke keys."""
+
+
+command.add_command(rotate)
+command.add_command(revoke)
 
 
 @command.command("new")
@@ -33,6 +45,7 @@ def command() -> None:
 @click.option("--dialect", help="What the key signs; docs/dialects.md lists them. Default: native.")
 @click.option("--algorithm", help="Default: the dialect's first.")
 @click.option("--site", "sites", multiple=True, help="A site that it opens; may be repeated. Default: all.")
+@click.option("--sealed", "sealing", is_flag=True, help="Print it sealed by the service that the setting kms names.")
 @click.option("--replace", "old_id", metavar="ID", help="Write it into the keyring file, in the place of this key.")
 @config_option
 @json_option
@@ -41,6 +54,7 @@ def new(
     dialect: str | None,
     algorithm: str | None,
     sites: tuple[str, ...],
+    sealing: bool,
     old_id: str | None,
     config: Path,
     as_json: bool,
@@ -61,8 +75,10 @@ def new(
     """
     key_id = key_id or time.strftime("k%Y%m%d", time.gmtime())
     if old_id is not None:
-        if dialect or algorithm or sites:
-            raise click.UsageError("--replace takes dialect, algorithm and sites from the key that is replaced.")
+        if dialect or algorithm or sites or sealing:
+            raise click.UsageError(
+                "--replace takes dialect, algorithm, sites and the rest from the key that is replaced."
+            )
         _replace(old_id, key_id, config, as_json=as_json)
         return
     dialect = dialect or "native"
@@ -72,7 +88,7 @@ def new(
     if algorithm is not None and algorithm not in algorithms:
         raise click.UsageError(f"A key of {dialect} is for one of {', '.join(algorithms)}, not for {algorithm}.")
     chosen = next(name for name in algorithms if algorithm in (None, name))
-    material, private = _material(chosen)
+    material, private = make_material(chosen)
     key = Key(
         id=key_id,
         dialect=dialect,
@@ -89,7 +105,7 @@ def new(
     except ConfigurationInvalid as error:
         faults = (f"{fault.path.rpartition('.')[2]} {fault.message}" for fault in error.faults)
         raise click.UsageError(f"The keyring would refuse this key: {'; '.join(faults)}.") from None
-    _show(key, as_json=as_json)
+    _show(key, _sealed_entry(key, config) if sealing else text, as_json=as_json)
 
 
 def _replace(old_id: str, key_id: str, config: Path, *, as_json: bool) -> None:
@@ -97,18 +113,18 @@ def _replace(old_id: str, key_id: str, config: Path, *, as_json: bool) -> None:
     old = next((key for key in read_keyring(settings).keys if key.id == old_id), None)
     if old is None:
         raise click.ClickException(f"The keyring has no key {old_id}.")
-    material, private = _material(old.algorithm)
+    material, private = make_material(old.algorithm)
     salt = secrets.token_bytes(32) if old.salt else b""
     fresh = {"state": "active", "not_before": None, "not_after": None, "salt": salt}
     key = replace(old, id=key_id, material=material, private=private, **fresh)
     path = Path(settings.keys)
     try:
         text = replaced(path.read_text(encoding="utf-8"), old_id, _kept(key))
-        load(text, file=str(path), uses=KEY_USES)
+        load(text, file=str(path), uses=KEY_USES, wrapper=key_wrapper(settings))
     except ConfigurationInvalid as error:
         raise click.ClickException(str(error)) from None
-    _write(path, text)
-    _show(key, as_json=as_json)
+    write_keyring(path, text)
+    _show(key, render(_kept(key)), as_json=as_json)
 
 
 @command.command("list")
@@ -122,15 +138,66 @@ def list_keys(config: Path, as_json: bool) -> None:
       countermark keys list --config countermark.yaml
     """
     now = time.time()
-    keyring = read_keyring(read_settings(config))
-    rows = [_row(key, now) for key in keyring.keys]
+    settings = read_settings(config)
+    rules = rotation_rules(settings)
+    rows = [_row(key, rules.get(key.dialect), now) for key in read_keyring(settings).keys]
     if as_json:
         click.echo(json.dumps(rows))
         return
     for row in rows:
         click.echo(
-            "  ".join(str(row[name]) for name in ("id", "dialect", "algorithm", "state", "fingerprint", "sites"))
+            "  ".join(str(row[name]) for name in ("id", "dialect", "algorithm", "state", "fingerprint", "sites", "due"))
         )
+
+
+@command.command("seal")
+@click.option(
+    "--from", "old_kms", metavar="KMS", help="What opens those that are sealed already: they are sealed anew."
+)
+@config_option
+@json_option
+def seal(old_kms: str | None, config: Path, as_json: bool) -> None:
+    """Seal the keys of the keyring file by the service that the setting kms names. There is no way back.
+
+    With --from those that another service has sealed are sealed anew; it is written like the setting.
+
+    \b
+    Example:
+      countermark keys seal
+      countermark keys seal --from local:./old-master.key
+    """
+    settings = read_settings(config)
+    with keyring_file(settings) as file:
+        if file.wrapper is None:
+            raise click.ClickException(_NO_KMS)
+        old = file if old_kms is None else KeyringFile(replace(settings, kms=old_kms))
+        text, done = file.text, []
+        for key in old.keyring().keys:
+            place = next((name for name in fields(text, key.id) if name in _SECRETS), "")
+            if hidden(key) and (place or old_kms is not None):
+                text = amended(
+                    text, key.id, {"sealed": sealed(key, file.wrapper)}, instead={"sealed": place or "sealed"}
+                )
+                done.append(key.id)
+        file.write(text, [], int(time.time()))
+    click.echo(json.dumps({"sealed": done}) if as_json else f"sealed: {', '.join(done) or 'nothing was plain'}")
+
+
+@command.command("master")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def master(file: Path) -> None:
+    """Write a new master key into a new file, for the setting kms: local:FILE.
+
+    \b
+    Example:
+      countermark keys master ./master.key
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror or error}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as written:
+        written.write(new_master())
 
 
 def _kept(key: Key) -> Key:
@@ -138,8 +205,19 @@ def _kept(key: Key) -> Key:
     return replace(key, private=b"") if KEY_USES[key.dialect].private_once else key
 
 
-def _show(key: Key, *, as_json: bool) -> None:
-    text = render(_kept(key))
+def _sealed_entry(key: Key, config: Path) -> str:
+    try:
+        wrapper = key_wrapper(read_settings(config))
+        if wrapper is None:
+            raise click.ClickException(_NO_KMS)
+        if not hidden(_kept(key)):
+            raise click.UsageError(f"The keyring holds nothing secret of a key of {key.dialect}.")
+        return render(key, sealed(key, wrapper))
+    except (ConfigurationInvalid, KmsUnavailable) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _show(key: Key, text: str, *, as_json: bool) -> None:
     once = base64(key.private) if key.private and not _kept(key).private else ""
     if as_json:
         shown = {"id": key.id, "fingerprint": key.fingerprint(), "entry": text}
@@ -150,25 +228,16 @@ def _show(key: Key, *, as_json: bool) -> None:
         click.echo(f"The private key of {key.id}; it is shown this once:\n{once}", err=True)
 
 
-def _write(path: Path, text: str) -> None:
-    """In one step and with the rights of the old file: whoever reads meanwhile gets the one or the other whole."""
-    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(text)
-    written = Path(file.name)
-    written.chmod(path.stat().st_mode)
-    written.replace(path)
+def _due(key: Key, rule: Rule | None) -> str:
+    """The key's next step in words, "" where no date says it."""
+    moment = key.not_after if rule is None else next_change(key, rule)
+    if moment is None:
+        return ""
+    words = {"pending": "may sign from", "active": "ends" if rule is None else "is followed from"}
+    return f"{words.get(key.state, 'ends')} {format_moment(moment)}"
 
 
-def _material(algorithm: Algorithm) -> tuple[bytes, bytes]:
-    if algorithm in HASHES or algorithm in TOKENS:
-        return secrets.token_urlsafe(32).encode(), b""
-    if algorithm in MACS or algorithm in SEALS:
-        return secrets.token_bytes(32), b""
-    private = new_private(algorithm)
-    return public_of(algorithm, private), private
-
-
-def _row(key: Key, now: float) -> dict[str, object]:
+def _row(key: Key, rule: Rule | None, now: float) -> dict[str, object]:
     return {
         "id": key.id,
         "dialect": key.dialect,
@@ -178,4 +247,5 @@ def _row(key: Key, now: float) -> dict[str, object]:
         "fingerprint": key.fingerprint(),
         "sites": ",".join(key.sites),
         "max_life": key.max_life,
+        "due": _due(key, rule),
     }

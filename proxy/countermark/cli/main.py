@@ -20,7 +20,7 @@ COMMANDS = {
     "verify": "Verify a URL as the gateway would.",
     "explain": "Say which check a URL fails first, and what was signed.",
     "policy": "Lint, test and compare policy templates.",
-    "keys": "Make and list keys.",
+    "keys": "Make, list, seal, rotate and revoke keys.",
     "revoke": "Take back what was signed, while the gateway runs.",
     "revocations": "List, lift, export and import what was taken back.",
     "sessions": "Open, refresh, end and list the sessions of clients.",

@@ -61,6 +61,7 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── RenderCrashed             the child died; only this request is lost
     │   ├── RenderDeadline            the child was killed at its deadline
     │   └── StoreUnavailable          what must be remembered cannot be
+    ├── KmsUnavailable                never met on a request: who opens sealed keys cannot be asked, or refuses
     ├── PurgeFailed                   never met on a request: a CDN did not remove what was revoked
     └── ConfigurationInvalid          never met on a request: settings, keys, presets
 """
@@ -438,6 +439,12 @@ class StoreUnavailable(Unavailable):
     """The store of used credentials cannot be asked, so none of them opens."""
 
     reason = "store_unavailable"
+
+
+class KmsUnavailable(CountermarkError):
+    """The key management service cannot be reached, or does not let us use its key; `detail` says why."""
+
+    reason = "kms_unavailable"
 
 
 class PurgeFailed(CountermarkError):

@@ -8,6 +8,8 @@
       state: active                # pending, active, retiring (verifies only) or revoked
       not_before: 2026-01-01T00:00:00Z    # or unix seconds; not_after likewise
       max_life: 7d                 # longest life of a signature, counted from when it is used
+      since: 2026-01-01T00:00:00Z  # when it came into this state; `countermark keys rotate` writes it
+      uses: once                   # each of its signatures opens one time
 
 An MD5 key's signatures live one hour at most; `unsafe_max_life` in the place of `max_life` lets them live longer.
 
@@ -15,21 +17,22 @@ A vendor's key is written as the vendor shows it, in one of `secret`, `text_secr
 `hex_secret` and `base64_secret` (with padding, in either alphabet), whichever its dialect takes; `salt_hex` stands beside
 it where the dialect has a salt. A key pair has `public` (and `private`, where we may sign): base64url of 32 raw bytes for
 Ed25519, base64 DER for the others; or `public_pem` and `private_pem`. Every scalar is read as the text that stands there:
-no key id turns into a number or a date. The file keeps the bounds of `settings/document.py`: 256 KiB, no aliases, no tags.
+no key id turns into a number or a date. In the place of the secret, or of `private`, there may be `sealed`: the same as
+`keys/sealed.py` seals it. The file keeps the bounds of `settings/document.py`: 256 KiB, no aliases, no tags.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from countermark.core.encoding import base64, base64url
-from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.core.errors import ConfigurationInvalid, Fault, KmsUnavailable
 from countermark.keys.keyring import (
     HASHES,
     MAX_CANDIDATES,
@@ -45,12 +48,13 @@ from countermark.keys.keyring import (
     usual_life,
 )
 from countermark.keys.material import PAIRS, Form, public_of, read_form, read_half
+from countermark.keys.sealed import KeyWrapper, binding, open_sealed
 from countermark.settings.document import Entries, Items, Node, Place, Scalar, parse
-from countermark.settings.units import format_duration, parse_life, parse_moment
+from countermark.settings.units import format_duration, format_moment, parse_life, parse_moment
 
 MAX_LIFE = 3660 * 86_400
 
-_FORMS = get_args(Form)
+_FORMS: tuple[Form, ...] = get_args(Form)
 _PAIRS = ("public", "private", "public_pem", "private_pem")
 _FIELDS = frozenset(
     {
@@ -64,6 +68,9 @@ _FIELDS = frozenset(
         "not_after",
         "max_life",
         "unsafe_max_life",
+        "since",
+        "uses",
+        "sealed",
         *_FORMS,
         *_PAIRS,
     }
@@ -104,9 +111,12 @@ OWN_USES: Mapping[str, KeyUse] = {SEALING: KeyUse(algorithms=("aes-256-gcm",), k
 """Keys that are no signature dialect's."""
 
 
-def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
-    """Read a keyring file. `uses` says which dialects exist. Raises ConfigurationInvalid with every fault."""
-    reading = _Reading(file, uses)
+def load(text: str, *, file: str, uses: Mapping[str, KeyUse], wrapper: KeyWrapper | None = None) -> Keyring:
+    """Read a keyring file. `uses` says which dialects exist, `wrapper` opens what is sealed.
+
+    Raises ConfigurationInvalid with every fault.
+    """
+    reading = _Reading(file, uses, wrapper)
     root = reading.tree(text)
     keys = reading.entries(root) if root is not None else []
     if reading.faults:
@@ -114,26 +124,43 @@ def load(text: str, *, file: str, uses: Mapping[str, KeyUse]) -> Keyring:
     return Keyring(keys)
 
 
-def render(key: Key) -> str:
-    """A key as an entry of the file, secret included; several of them after one another are a keyring file."""
+def render(key: Key, sealed: str = "") -> str:
+    """A key as an entry of the file; several of them after one another are a keyring file.
+
+    Its secret, or private half, is included unless `sealed` stands for it.
+    """
     lines = [f"- id: {key.id}", f"  dialect: {key.dialect}", f"  algorithm: {key.algorithm}"]
-    lines += _render_material(key)
+    lines += _render_sealed(key, sealed) if sealed else _render_material(key)
     if key.sites != ("*",):
         lines.append(f"  sites: [{', '.join(key.sites)}]")
     if key.state != "active":
         lines.append(f"  state: {key.state}")
+    if key.since is not None:
+        lines.append(f"  since: {format_moment(key.since)}")
     if key.not_before is not None:
-        lines.append(f"  not_before: {key.not_before}")
+        lines.append(f"  not_before: {format_moment(key.not_before)}")
     if key.not_after is not None:
-        lines.append(f"  not_after: {key.not_after}")
+        lines.append(f"  not_after: {format_moment(key.not_after)}")
     waived = key.algorithm in MD5 and key.max_life > MD5_LIFE
     lines.append(f"  {'unsafe_max_life' if waived else 'max_life'}: {format_duration(key.max_life)}")
+    if key.once:
+        lines.append("  uses: once")
     return "\n".join(lines) + "\n"
+
+
+def _render_sealed(key: Key, sealed: str) -> list[str]:
+    lines = [f"  public: {_spelling(key)(key.material)}"] if key.algorithm in PAIRS else []
+    lines.append(f"  sealed: {sealed}")
+    return [*lines, f"  salt_hex: {key.salt.hex()}"] if key.salt else lines
+
+
+def _spelling(key: Key) -> Callable[[bytes], str]:
+    return base64url if key.algorithm == "ed25519" else base64
 
 
 def _render_material(key: Key) -> list[str]:
     if key.algorithm in PAIRS:
-        written = base64url if key.algorithm == "ed25519" else base64
+        written = _spelling(key)
         lines = [f"  public: {written(key.material)}"]
         if key.private:
             lines.append(f"  private: {written(key.private)}  # only whoever signs needs this line")
@@ -149,7 +176,8 @@ def _render_material(key: Key) -> list[str]:
 class _Reading:
     """One pass over a file: collects the faults, so that all of them are told at once."""
 
-    def __init__(self, file: str, uses: Mapping[str, KeyUse]) -> None:
+    def __init__(self, file: str, uses: Mapping[str, KeyUse], wrapper: KeyWrapper | None) -> None:
+        self.wrapper = wrapper
         self.file = file
         self.uses = uses
         self.faults: list[Fault] = []
@@ -225,6 +253,7 @@ class _Entry:
         self.place = place
         self.path = path
         self.fields = fields
+        self.opened = b""
 
     def key(self) -> Key | None:
         before = len(self.reading.faults)
@@ -238,12 +267,14 @@ class _Entry:
         if use is None:
             self.fault("dialect", f"no such dialect; there are {', '.join(sorted(self.reading.uses))}")
         else:
+            self.dates(values)
             values["algorithm"] = self.choice("algorithm", use.algorithms)
+            self.opened = self.unsealed(values, before)
             values["material"], values["private"] = self.material(values["algorithm"], use)
             values["salt"] = self.salt(use)
         values["sites"] = self.sites()
         values["state"] = self.choice("state", _STATES, default="active")
-        self.dates(values)
+        values["once"] = self.choice("uses", ("many", "once")) == "once"
         values["max_life"] = self.max_life(values.get("algorithm", ""))
         return Key(**values) if len(self.reading.faults) == before else None
 
@@ -271,8 +302,28 @@ class _Entry:
             return self.key_pair(algorithm)
         return self.shared_secret(algorithm, use), b""
 
+    def unsealed(self, values: dict[str, Any], before: int) -> bytes:
+        """The secret or private half that is sealed here, nothing where none is or where it does not open."""
+        if "sealed" not in self.fields:
+            return b""
+        self.refuse((*_FORMS, "private", "private_pem"), "sealed stands here already")
+        if len(self.reading.faults) > before:
+            return b""
+        if self.reading.wrapper is None:
+            self.fault("sealed", "needs the setting kms, which says who opens it")
+            return b""
+        try:
+            return open_sealed(self.text("sealed", default=""), binding(**values), self.reading.wrapper)
+        except KmsUnavailable as error:
+            self.fault("sealed", f"cannot be opened: {error.detail}")
+        except ValueError as error:
+            self.fault("sealed", str(error))
+        return b""
+
     def shared_secret(self, algorithm: str, use: KeyUse) -> bytes:
         self.refuse(_PAIRS, f"{algorithm} has a shared secret")
+        if "sealed" in self.fields:
+            return self.checked("sealed", self.opened, algorithm, use) if self.opened else b""
         written = [form for form in _FORMS if form in self.fields]
         if not written:
             self.fault(use.forms[0], "is required")
@@ -286,6 +337,10 @@ class _Entry:
         if not secret:
             self.fault(form, f"must be {_SPELLINGS[form]}")
             return b""
+        return self.checked(form, secret, algorithm, use)
+
+    def checked(self, form: str, secret: bytes, algorithm: str, use: KeyUse) -> bytes:
+        """The secret, unless it is too short or too long."""
         least = use.least_secret
         if len(secret) < least:
             self.fault(form, f"is too short: {algorithm} takes at least {least} bytes ({least * 8} bits) here")
@@ -307,7 +362,7 @@ class _Entry:
         for half in ("public", "private"):
             if half in self.fields:
                 self.refuse((f"{half}_pem",), f"{half} stands here already")
-        private = self.half("private", algorithm)
+        private = self.opened or self.half("private", algorithm)
         public = self.half("public", algorithm)
         if public is None and private is None and "public" not in self.fields and "public_pem" not in self.fields:
             self.fault("public", "is required")
@@ -343,7 +398,7 @@ class _Entry:
         return names
 
     def dates(self, values: dict[str, Any]) -> None:
-        for field in ("not_before", "not_after"):
+        for field in ("since", "not_before", "not_after"):
             if field not in self.fields:
                 continue
             try:

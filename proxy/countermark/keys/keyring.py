@@ -56,9 +56,12 @@ class Key(Struct, frozen=True, kw_only=True):
 
     salt         what the vendor puts before the signed bytes, kept beside the secret
     sites        names of the sites it opens; ("*",) is every site
-    state        pending: not yet; active: signs and verifies; retiring: verifies only; revoked: neither
+    state        pending: verifies from its not_before on, and without one not yet; active: signs and verifies;
+                 retiring: verifies only; revoked: neither
+    since        unix seconds at which it came into this state, None where nobody wrote it down
     not_before, not_after   unix seconds within which its signatures count, None is open
     max_life     seconds that a signature may live at most, counted from now
+    once         it signs for high risks: each of its signatures opens one time, whatever it says itself
     """
 
     id: str
@@ -69,17 +72,22 @@ class Key(Struct, frozen=True, kw_only=True):
     salt: bytes = b""
     sites: tuple[str, ...] = ("*",)
     state: State = "active"
+    since: int | None = None
     not_before: int | None = None
     not_after: int | None = None
     max_life: int = LIFE
+    once: bool = False
 
     def opens(self, site: str) -> bool:
         """Whether the key belongs to this site."""
         return site in self.sites or "*" in self.sites
 
     def verifies(self, now: float) -> bool:
-        """Whether its signatures count at this time (unix seconds)."""
-        if self.state not in _VERIFYING:
+        """Whether its signatures count at this time (unix seconds).
+
+        A pending key with a date does: while it is published, some signer may already have the file that makes it active.
+        """
+        if self.state not in _VERIFYING and not (self.state == "pending" and self.not_before is not None):
             return False
         if self.not_before is not None and now < self.not_before:
             return False
@@ -136,9 +144,9 @@ class Keyring:
         return tuple(opening[:MAX_CANDIDATES])
 
     def sealing(self, now: float) -> Key | None:
-        """The key that seals sessions' seeds now: of the active ones the newest, by not_before and then by its place."""
+        """The key that seals sessions' seeds now: of the active ones the newest, by its dates and then by its place."""
         active = [key for key in self._by_dialect.get(SEALING, ()) if key.signs(now)]
-        return max(reversed(active), key=lambda key: key.not_before or 0, default=None)
+        return max(reversed(active), key=lambda key: key.since or key.not_before or 0, default=None)
 
     def unsealing(self, key_id: str, now: float) -> Key | None:
         """The key of this id, if what it sealed may still be opened."""

@@ -20,6 +20,8 @@ def anchored(settings: Settings, folder: str) -> Settings:
         server=replace(server, hops={name: _hop(hop, folder) for name, hop in server.hops.items()}),
         geo=replace(geo, database=posixpath.join(folder, geo.database)) if geo.database else geo,
         keys=posixpath.join(folder, settings.keys),
+        keys_history=posixpath.join(folder, settings.keys_history) if settings.keys_history else "",
+        kms=_kms(settings.kms, folder),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
         store=_store(settings.store, folder),
         admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
@@ -31,6 +33,11 @@ def anchored(settings: Settings, folder: str) -> Settings:
             name: replace(mark, image=posixpath.join(folder, mark.image)) for name, mark in settings.watermarks.items()
         },
     )
+
+
+def _kms(kms: str, folder: str) -> str:
+    scheme, _, place = kms.partition(":")
+    return f"local:{posixpath.join(folder, place)}" if scheme == "local" else kms
 
 
 def _revocations(settings: Settings) -> str:

@@ -333,6 +333,28 @@ class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ("country_mismatch",)
 
 
+class RotationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the keys of a dialect follow one another; keys.md tells more."""
+
+    every: Annotated[
+        float,
+        Meta(ge=60, le=3650 * 86_400, description="A key signs for so long.", extra={"unit": "duration"}),
+    ] = 604_800.0
+    publish_ahead: Annotated[
+        Duration,
+        Meta(
+            description="A key is published for so long before it signs: longer than the file takes to reach every gateway."
+        ),
+    ] = 3600.0
+    overlap: Annotated[
+        Duration,
+        Meta(
+            description="A key verifies for so long beyond the longest life of what it signed: longer than the file takes "
+            "to reach every signer, and than caches keep pages with URLs that have no end."
+        ),
+    ] = 86_400.0
+
+
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A visible mark."""
 
@@ -411,6 +433,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Annotated[ServerSettings, Meta(description="Listening.")] = ServerSettings()
     geo: Annotated[GeoSettings, Meta(description="Countries of addresses.")] = GeoSettings()
     keys: Annotated[str, Meta(description="The keyring file.")] = "./keys.yaml"
+    keys_history: Annotated[
+        str, Meta(description="File to which each change of a key is appended, without material. Empty: none.")
+    ] = "./keys-history.jsonl"
+    kms: Annotated[
+        str,
+        Meta(
+            pattern="^$|^(local|aws|gcp|vault):.",
+            description="What wraps sealed keys: local:FILE, aws:KEY-ARN, gcp:projects/…/cryptoKeys/KEY or "
+            "vault:https://HOST/MOUNT/KEY. Empty: keys are not sealed.",
+        ),
+    ] = ""
+    rotation: Annotated[
+        dict[str, RotationSettings],
+        Meta(description="Dialects whose keys `countermark keys rotate` rotates, such as native and session."),
+    ] = field(default_factory=dict)
     store: Annotated[
         Secret,
         Meta(

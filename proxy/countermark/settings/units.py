@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
           "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
@@ -45,6 +45,11 @@ def parse_moment(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(text)
     return int(moment.timestamp())
+
+
+def format_moment(moment: int) -> str:
+    """Unix seconds as an RFC 3339 time of UTC."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 def format_size(size: int) -> str:

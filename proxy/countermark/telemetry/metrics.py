@@ -63,6 +63,12 @@ _TABLE = (
         help="Changes of who may see what, and signs of attacks, by kind.",
         labels=("kind", "severity"),
     ),
+    Metric(
+        name="key_uses",
+        kind="counter",
+        help="Requests with a good signature by the key that made it; session keys count as one, `session`.",
+        labels=("key_id",),
+    ),
     Metric(name="origin_bytes", kind="counter", help="Bytes read from origins.", labels=("origin",)),
     Metric(name="response_bytes", kind="counter", help="Bytes of answers' bodies.", labels=("site",)),
     Metric(name="requests_aborted", kind="counter", help="Answers that did not reach their end.", labels=("site",)),

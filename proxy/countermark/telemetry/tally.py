@@ -56,6 +56,10 @@ class Tally:
         counters[series] = counters.get(series, 0) + 1
         series = ("response_bytes", site)
         counters[series] = counters.get(series, 0) + event.bytes_out
+        if event.key_id:
+            # Only a good signature names a key, so the label is bounded by the keyring; sessions have a key each.
+            series = ("key_uses", "session" if event.key_id.startswith("ses_") else event.key_id)
+            counters[series] = counters.get(series, 0) + 1
         if event.cache:
             series = ("cache_results", site, event.cache)
             counters[series] = counters.get(series, 0) + 1

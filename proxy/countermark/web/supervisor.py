@@ -29,6 +29,8 @@ from countermark import __version__
 from countermark.configuration import Configuration
 from countermark.control.plane import ControlPlane
 from countermark.core.errors import ConfigurationInvalid, Fault
+from countermark.core.events import Severity
+from countermark.keys.changes import changes
 from countermark.settings.model import Settings
 from countermark.signing.cautions import Name, cautions
 from countermark.telemetry import log as logging
@@ -236,6 +238,7 @@ class Supervisor:
     async def reload(self, *, actor: str) -> tuple[str, ...]:
         """Take all files anew, whole or not at all; the faults for which everything stays as it was."""
         async with self._reloading:
+            keys = self.configuration.keys
             try:
                 faults = await self._take_new_configuration()
             except ConfigurationInvalid as invalid:
@@ -250,11 +253,16 @@ class Supervisor:
             self._telemetry.add("reloads", "good")
             log.info("reloaded")
             self.control.note("configuration.reloaded", actor=actor, subject="configuration")
+            for change in changes(keys, self.configuration.keys):
+                severity: Severity = "warning" if change.kind == "key.revoked" else "info"
+                subject = f"key:{change.key_id}"
+                self.control.note(change.kind, actor=actor, subject=subject, severity=severity, detail=change.detail)
         return faults
 
     async def _take_new_configuration(self) -> tuple[str, ...]:
         """The reason why not, if there is one that is no fault of a file. Raises ConfigurationInvalid."""
-        configuration = self._load()
+        # A key management service may keep it waiting, and the admin port shall answer meanwhile.
+        configuration = await asyncio.to_thread(self._load)
         _check_same_sockets(configuration.settings, self.configuration.settings)
         control = await self._build_control(configuration, self._telemetry)
         old = tuple(self._workers)

@@ -1,0 +1,48 @@
+"""A master key in a file of this machine: it keeps keyring files, backups and repositories harmless, not the machine."""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from pathlib import Path
+
+from countermark.core.encoding import base64url, read_base64url
+from countermark.core.errors import KmsUnavailable
+from countermark.keys.envelope import KEY_BYTES, NONCE_BYTES, seal, unseal
+from countermark.keys.sealed import Context, context_bytes
+
+
+class LocalKms:
+    """AES-256-GCM under the 32 bytes that a file holds as base64url. The file is read at each call."""
+
+    scheme = "local"
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def wrap(self, data_key: bytes, context: Context) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return seal(self._master(), data_key, context=context_bytes(context), nonce=nonce)
+
+    def unwrap(self, wrapped: bytes, context: Context) -> bytes:
+        return unseal(self._master(), wrapped, context=context_bytes(context))
+
+    def _master(self) -> bytes:
+        try:
+            with self._file.open("rb") as file:
+                mode = stat.S_IMODE(self._file.stat().st_mode)
+                text = file.read(256).decode("ascii", "replace")
+        except OSError as error:
+            raise KmsUnavailable(f"{self._file} cannot be read: {error.strerror or error}") from None
+        # Whoever else can read the master key can open every sealed key.
+        if mode & 0o077:
+            raise KmsUnavailable(f"{self._file} has mode {mode:04o}: it must be its owner's alone (chmod 600)")
+        master = read_base64url(text.strip())
+        if master is None or len(master) != KEY_BYTES:
+            raise KmsUnavailable(f"{self._file} must hold {KEY_BYTES} bytes in base64url")
+        return master
+
+
+def new_master() -> str:
+    """What a new file holds."""
+    return base64url(secrets.token_bytes(KEY_BYTES)) + "\n"
