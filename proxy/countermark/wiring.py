@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from hashlib import sha256
@@ -16,12 +16,15 @@ from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.origins.table import open_origin
+from countermark.backends.purgers.table import open_purger
 from countermark.backends.revocations.replica import LocalRevocations
 from countermark.backends.stores.table import open_store
 from countermark.configuration import Configuration
 from countermark.control.comparison import Bench
+from countermark.control.dispatch import Dispatch
 from countermark.control.fronts import fronts_of
 from countermark.control.plane import ControlPlane
+from countermark.control.records import Records
 from countermark.core.catalogue import Catalogue
 from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
@@ -32,6 +35,7 @@ from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
 from countermark.identity.clientfile import load_clients
 from countermark.identity.seeds import open_seed
+from countermark.identity.surrogate import TagField
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
@@ -39,7 +43,15 @@ from countermark.policy.load import load_templates
 from countermark.policy.template import Template
 from countermark.ports import Store, Telemetry
 from countermark.render.pool import PoolFacts, RenderPool
-from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatchSettings, WatermarkSettings
+from countermark.settings.cdns import CDN_TRAITS
+from countermark.settings.model import (
+    CdnSettings,
+    RenderSettings,
+    Settings,
+    SiteSettings,
+    WatchSettings,
+    WatermarkSettings,
+)
 from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
 
@@ -134,15 +146,20 @@ def _watch_rules(watch: WatchSettings) -> Watch:
 async def build_control(configuration: Configuration, telemetry: Telemetry) -> ControlPlane:
     """The control plane of the supervisor. Raises ConfigurationInvalid for presets and stores that cannot be used."""
     settings = configuration.settings
+    presets = read_presets(settings.presets)
+    store = await open_store(settings.store)
+    records = Records(telemetry=telemetry, outbox=store.outbox, clock=time.time, random=secrets.token_bytes)
+    purgers = {name: open_purger(name, cdn) for name, cdn in settings.cdns.items()}
+    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers={})
+    dispatch.start()
     return ControlPlane(
-        store=await open_store(settings.store),
+        store=store,
         fronts=fronts_of(settings),
         keyring=configuration.keyring,
-        bench=Bench(presets=read_presets(settings.presets)),
-        telemetry=telemetry,
+        bench=Bench(presets=presets),
+        records=records,
+        dispatch=dispatch,
         max_life=int(settings.sessions.max_life),
-        clock=time.time,
-        random=secrets.token_bytes,
     )
 
 
@@ -182,7 +199,15 @@ def _site(
         template=templates[site.policy] if site.policy else None,
         networks=NetworkSet(map(ip_network, site.networks)) if site.networks else None,
         catalogue=Catalogue(site.catalogue) if site.catalogue else None,
+        cdns=site.cdns,
+        tag_fields=_tag_fields([settings.cdns[name] for name in site.cdns]),
     )
+
+
+def _tag_fields(cdns: Sequence[CdnSettings]) -> tuple[TagField, ...]:
+    """One field for all CDNs that read the same."""
+    found = {cdn.tagged_in.lower(): TagField(cdn.tagged_in, CDN_TRAITS[cdn.kind].separator) for cdn in cdns}
+    return tuple(field for field in found.values() if field.name)
 
 
 def _mark(name: str, watermark: WatermarkSettings) -> Mark:
