@@ -15,17 +15,19 @@ from countermark.backends.caches.disk import DiskCache, open_disk
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
+from countermark.backends.notifiers.table import open_notifiers
 from countermark.backends.origins.table import open_origin
 from countermark.backends.purgers.table import open_purger
 from countermark.backends.revocations.replica import LocalRevocations
 from countermark.backends.stores.table import open_store
 from countermark.configuration import Configuration
 from countermark.control.comparison import Bench
-from countermark.control.dispatch import Dispatch
+from countermark.control.dispatch import Dispatch, Receiver
 from countermark.control.fronts import fronts_of
 from countermark.control.plane import ControlPlane
 from countermark.control.records import Records
 from countermark.core.catalogue import Catalogue
+from countermark.core.events import Severity
 from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
 from countermark.delivery.gate import Gate
@@ -46,6 +48,7 @@ from countermark.render.pool import PoolFacts, RenderPool
 from countermark.settings.cdns import CDN_TRAITS
 from countermark.settings.model import (
     CdnSettings,
+    NotifySettings,
     RenderSettings,
     Settings,
     SiteSettings,
@@ -54,6 +57,7 @@ from countermark.settings.model import (
 )
 from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
+from countermark.telemetry.relay import Relay
 
 
 async def build(configuration: Configuration, *, instance: str, telemetry: EventSink) -> FrontDoor:
@@ -113,7 +117,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
                 strikes=store.cells,
                 revocations=store.revocations,
                 outbox=store.outbox,
-                telemetry=telemetry,
+                telemetry=_relayed(settings.notify, telemetry, store),
                 nonce=partial(secrets.token_hex, 12),
             ),
             obtain=obtain,
@@ -148,9 +152,15 @@ async def build_control(configuration: Configuration, telemetry: Telemetry) -> C
     settings = configuration.settings
     presets = read_presets(settings.presets)
     store = await open_store(settings.store)
-    records = Records(telemetry=telemetry, outbox=store.outbox, clock=time.time, random=secrets.token_bytes)
+    records = Records(
+        telemetry=_relayed(settings.notify, telemetry, store),
+        outbox=store.outbox,
+        clock=time.time,
+        random=secrets.token_bytes,
+    )
     purgers = {name: open_purger(name, cdn) for name, cdn in settings.cdns.items()}
-    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers={})
+    receivers = {name: Receiver(*told) for name, told in open_notifiers(settings.notify).items()}
+    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers=receivers)
     dispatch.start()
     return ControlPlane(
         store=store,
@@ -161,6 +171,15 @@ async def build_control(configuration: Configuration, telemetry: Telemetry) -> C
         dispatch=dispatch,
         max_life=int(settings.sessions.max_life),
     )
+
+
+def _relayed(notify: NotifySettings, telemetry: Telemetry, store: Store) -> Telemetry:
+    """The telemetry, which also tells whom the settings name."""
+    mail = [notify.mail.severity] if notify.mail.server else []
+    wanted: set[Severity] = {*(webhook.severity for webhook in notify.webhooks), *mail}
+    if wanted <= {"critical"}:
+        return telemetry
+    return Relay(telemetry, store.outbox, "info" if "info" in wanted else "warning")
 
 
 def _cold_cache(settings: Settings) -> DiskCache | NoCache:

@@ -34,4 +34,4 @@ def test_the_page_has_every_setting() -> None:
     page = markdown()
     for section in SCHEMA.schema["$defs"].values():
         for name in section["properties"]:
-            assert f"`{name}`" in page or f"## `{name}" in page or f".{name}`" in page, name
+            assert f"`{name}`" in page or f"## `{name}" in page or f".{name}`" in page or f".{name}[]`" in page, name

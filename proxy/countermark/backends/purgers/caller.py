@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
-from email.utils import parsedate_to_datetime
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import ClientError, ClientSession
 from msgspec import Struct
 from yarl import URL
 
+from countermark.backends.outward import hopeless, retry_after
 from countermark.core.errors import PurgeFailed
 
 AT_ONCE = 4
 ANSWER_BYTES = 64 * 1024
-
-_LATER = frozenset({408, 425, 429})
 
 
 def _agrees(_: bytes) -> bool:
@@ -83,10 +80,8 @@ class CallingPurger:
         if response.status in call.nothing:
             return
         if not 200 <= response.status < 300:
-            final = response.status < 500 and response.status not in _LATER
-            raise self._failed(
-                f"{url.host} answered {response.status}.", retry_after=retry_after(response), final=final
-            )
+            said = f"{url.host} answered {response.status}."
+            raise self._failed(said, retry_after=retry_after(response), final=hopeless(response.status))
         if not call.agrees(body):
             raise self._failed(f"{url.host} refused the purge.", final=True)
 
@@ -96,24 +91,3 @@ class CallingPurger:
         return PurgeFailed(
             f"The CDN {self._name} was not purged: {text}", private=private, retry_after=retry_after, final=final
         )
-
-
-def retry_after(response: ClientResponse) -> float | None:
-    """Seconds, of a number or a date (RFC 9110 §10.2.3); None where there is none that makes sense."""
-    text = response.headers.get("Retry-After", "")
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def open_session(timeout: float) -> ClientSession:
-    """A client for the APIs of vendors; call it in the loop that will use it."""
-    return ClientSession(
-        timeout=ClientTimeout(total=timeout),
-        headers={"User-Agent": "countermark"},
-        cookie_jar=DummyCookieJar(),
-        trust_env=False,
-    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from countermark.backends.outward import open_session
 from countermark.backends.purgers import akamai, bunny, cloudflare, cloudfront, fastly, keycdn, nginx, varnish
-from countermark.backends.purgers.caller import CallingPurger, Calls, open_session
+from countermark.backends.purgers.caller import CallingPurger, Calls
 from countermark.settings.cdns import CdnKind
 from countermark.settings.model import CdnSettings
 
