@@ -327,6 +327,18 @@ class Purger(Protocol):
         """Remove what carries one of the tags and these URLs (absolute). Raises PurgeFailed."""
         ...
 
+    async def close(self) -> None: ...
+
+
+class Notifier(Protocol):
+    """A way to people on call, or to a SIEM."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Hand it over; told twice it should be known as the same by its id. Raises NotifyFailed."""
+        ...
+
+    async def close(self) -> None: ...
+
 
 class Telemetry(Protocol):
     """Where the one event of each request goes."""

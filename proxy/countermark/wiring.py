@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from hashlib import sha256
@@ -15,15 +15,20 @@ from countermark.backends.caches.disk import DiskCache, open_disk
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
+from countermark.backends.notifiers.table import open_notifiers
 from countermark.backends.origins.table import open_origin
+from countermark.backends.purgers.table import open_purger
 from countermark.backends.revocations.replica import LocalRevocations
 from countermark.backends.stores.table import open_store
 from countermark.configuration import Configuration
 from countermark.control.comparison import Bench
+from countermark.control.dispatch import Dispatch, Receiver
 from countermark.control.fronts import fronts_of
 from countermark.control.plane import ControlPlane
+from countermark.control.records import Records
 from countermark.control.sessions import Terms
 from countermark.core.catalogue import Catalogue
+from countermark.core.events import Severity
 from countermark.core.networks import NetworkSet
 from countermark.delivery.door import FrontDoor
 from countermark.delivery.gate import Gate
@@ -34,6 +39,7 @@ from countermark.delivery.sites import Site, SiteTable
 from countermark.identity.client import Client
 from countermark.identity.clientfile import load_clients
 from countermark.identity.seeds import open_seed
+from countermark.identity.surrogate import TagField
 from countermark.imaging.operations import Limits, Mark
 from countermark.imaging.plan import PlanRules
 from countermark.imaging.presets import Preset, read_presets
@@ -42,9 +48,19 @@ from countermark.policy.load import load_templates
 from countermark.policy.template import Template
 from countermark.ports import Store, Telemetry
 from countermark.render.pool import PoolFacts, RenderPool
-from countermark.settings.model import RenderSettings, Settings, SiteSettings, WatchSettings, WatermarkSettings
+from countermark.settings.cdns import CDN_TRAITS
+from countermark.settings.model import (
+    CdnSettings,
+    NotifySettings,
+    RenderSettings,
+    Settings,
+    SiteSettings,
+    WatchSettings,
+    WatermarkSettings,
+)
 from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
+from countermark.telemetry.relay import Relay
 
 
 async def build(configuration: Configuration, *, instance: str, telemetry: EventSink) -> FrontDoor:
@@ -104,7 +120,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
                 strikes=store.cells,
                 revocations=store.revocations,
                 outbox=store.outbox,
-                telemetry=telemetry,
+                telemetry=_relayed(settings.notify, telemetry, store),
                 nonce=partial(secrets.token_hex, 12),
             ),
             obtain=obtain,
@@ -146,16 +162,36 @@ async def build_control(configuration: Configuration, telemetry: Telemetry) -> C
     templates = load_templates(configuration.policies, presets=settings.presets.keys())
     clients = _clients(configuration)
     rules = {name: partial(decide.inspect, template) for name, template in templates.items()}
-    return ControlPlane(
-        store=await open_store(settings.store),
-        fronts=fronts_of(settings),
-        keyring=configuration.keyring,
-        bench=Bench(rules=rules, presets=read_presets(settings.presets)),
-        terms=Terms(clients=None if clients is None else frozenset(clients), max_life=int(settings.sessions.max_life)),
-        telemetry=telemetry,
+    bench = Bench(rules=rules, presets=read_presets(settings.presets))
+    store = await open_store(settings.store)
+    records = Records(
+        telemetry=_relayed(settings.notify, telemetry, store),
+        outbox=store.outbox,
         clock=time.time,
         random=secrets.token_bytes,
     )
+    purgers = {name: open_purger(name, cdn) for name, cdn in settings.cdns.items()}
+    receivers = {name: Receiver(*told) for name, told in open_notifiers(settings.notify).items()}
+    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers=receivers)
+    dispatch.start()
+    return ControlPlane(
+        store=store,
+        fronts=fronts_of(settings),
+        keyring=configuration.keyring,
+        bench=bench,
+        terms=Terms(clients=None if clients is None else frozenset(clients), max_life=int(settings.sessions.max_life)),
+        records=records,
+        dispatch=dispatch,
+    )
+
+
+def _relayed(notify: NotifySettings, telemetry: Telemetry, store: Store) -> Telemetry:
+    """The telemetry, which also tells whom the settings name."""
+    mail = [notify.mail.severity] if notify.mail.server else []
+    wanted: set[Severity] = {*(webhook.severity for webhook in notify.webhooks), *mail}
+    if wanted <= {"critical"}:
+        return telemetry
+    return Relay(telemetry, store.outbox, "info" if "info" in wanted else "warning")
 
 
 def _cold_cache(settings: Settings) -> DiskCache | NoCache:
@@ -194,7 +230,15 @@ def _site(
         template=templates[site.policy] if site.policy else None,
         networks=NetworkSet(map(ip_network, site.networks)) if site.networks else None,
         catalogue=Catalogue(site.catalogue) if site.catalogue else None,
+        cdns=site.cdns,
+        tag_fields=_tag_fields([settings.cdns[name] for name in site.cdns]),
     )
+
+
+def _tag_fields(cdns: Sequence[CdnSettings]) -> tuple[TagField, ...]:
+    """One field for all CDNs that read the same."""
+    found = {cdn.tagged_in.lower(): TagField(cdn.tagged_in, CDN_TRAITS[cdn.kind].separator) for cdn in cdns}
+    return tuple(field for field in found.values() if field.name)
 
 
 def _mark(name: str, watermark: WatermarkSettings) -> Mark:

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from countermark.control.actor import Actor
 from countermark.control.comparison import Bench, Rule
+from countermark.control.dispatch import Dispatch
 from countermark.control.fronts import Front, Fronts
 from countermark.control.plane import ControlPlane
+from countermark.control.records import Records
 from countermark.control.sessions import Terms
 from countermark.core.errors import StoreUnavailable
 from countermark.core.events import Notice, RequestEvent
@@ -174,15 +176,20 @@ class World:
         self.fronts = Fronts(
             (front("shop", cdns=("edge",)), front("press", host="press.example", cdns=("edge", "far")))
         )
+        self.records = Records(
+            telemetry=self.ear,
+            outbox=self.store.outbox,
+            clock=self.clock,
+            random=lambda size: next(numbers).to_bytes(size),
+        )
         self.plane = ControlPlane(
             store=self.store,  # type: ignore[arg-type]  # no turnstile: nobody here counts requests
             fronts=self.fronts,
             keyring=Keyring(keys),
             bench=Bench(rules=rules, presets=read_presets({"card": "w=400&h=300&fit=cover"})),
             terms=Terms(clients=clients, max_life=12 * 3600),
-            telemetry=self.ear,
-            clock=self.clock,
-            random=lambda size: next(numbers).to_bytes(size),
+            records=self.records,
+            dispatch=Dispatch(outbox=self.store.outbox, records=self.records, purgers={}, receivers={}),
         )
 
     def kinds(self) -> list[str]:

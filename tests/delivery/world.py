@@ -35,6 +35,7 @@ from countermark.delivery.sentry import Sentry, Watch
 from countermark.delivery.sites import Site, SiteTable
 from countermark.identity.client import Client
 from countermark.identity.revocation import Handle
+from countermark.identity.surrogate import TagField
 from countermark.imaging.operations import Mark, Recipe
 from countermark.imaging.plan import PlanRules
 from countermark.keys.keyring import Key, Keyring
@@ -228,7 +229,7 @@ class World:
             networks=networks,
             catalogue=catalogue,
             cdns=("edge",),
-            tag_header="Cache-Tag",
+            tag_fields=(TagField("Cache-Tag", ","),),
         )
         templates = {template.name: template} if template else {}
         nonces = count(1)

@@ -34,4 +34,5 @@ def test_the_page_has_every_setting() -> None:
     page = markdown()
     for section in SCHEMA.schema["$defs"].values():
         for name in section["properties"]:
-            assert f"`{name}`" in page or f"## `{name}" in page or f".{name}`" in page or f".{name}.NAME`" in page, name
+            forms = (f"`{name}`", f"## `{name}", f".{name}`", f".{name}.NAME`", f".{name}[]`")
+            assert any(form in page for form in forms), name

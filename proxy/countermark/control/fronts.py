@@ -50,7 +50,11 @@ class Fronts:
 
 def fronts_of(settings: Settings) -> Fronts:
     """The sites of the settings."""
-    return Fronts(tuple(Front(name=site.name, host=site.match.host, realm=realm_of(site)) for site in settings.sites))
+    return Fronts(
+        tuple(
+            Front(name=site.name, host=site.match.host, realm=realm_of(site), cdns=site.cdns) for site in settings.sites
+        )
+    )
 
 
 def _fits(front: Front, host: str, path: str) -> bool:

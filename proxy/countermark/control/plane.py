@@ -10,14 +10,15 @@ from msgspec import Struct
 
 from countermark.control.actor import Actor
 from countermark.control.comparison import Bench
+from countermark.control.dispatch import Dispatch
 from countermark.control.evidence import Witness
 from countermark.control.fronts import Fronts
-from countermark.control.records import Clock, Random, Records
+from countermark.control.records import Records
 from countermark.control.revocations import Revocations
 from countermark.control.sessions import SessionDesk, Terms
 from countermark.core.events import Severity
 from countermark.keys.keyring import Key, Keyring
-from countermark.ports import Store, Telemetry
+from countermark.ports import Store
 
 
 class KeyFacts(Struct, frozen=True, kw_only=True):
@@ -47,15 +48,13 @@ class ControlPlane:
         keyring: Keyring,
         bench: Bench,
         terms: Terms,
-        telemetry: Telemetry,
-        clock: Clock,
-        random: Random,
+        records: Records,
+        dispatch: Dispatch,
     ) -> None:
         self.store = store
         self.fronts = fronts
         self.keyring = keyring
         self.bench = bench
-        records = Records(telemetry=telemetry, outbox=store.outbox, clock=clock, random=random)
         witness = Witness(fronts=fronts, keyring=keyring, sessions=store.sessions)
         self.revocations = Revocations(log=store.revocations, records=records, witness=witness, fronts=fronts)
         self.sessions = SessionDesk(
@@ -67,6 +66,7 @@ class ControlPlane:
             bench=bench,
             terms=terms,
         )
+        self.dispatch = dispatch
         self._records = records
         self._users = 0
         self._unused = asyncio.Event()
@@ -97,6 +97,7 @@ class ControlPlane:
     async def close(self) -> None:
         """Close the store, once nobody uses it any more."""
         await self._unused.wait()
+        await self.dispatch.close()
         await self.store.close()
 
 

@@ -62,7 +62,9 @@ signature dialect that refused, whose vendor may have a status and a body of its
     │   ├── RenderDeadline            the child was killed at its deadline
     │   └── StoreUnavailable          what must be remembered cannot be
     ├── KmsUnavailable                never met on a request: who opens sealed keys cannot be asked, or refuses
-    ├── PurgeFailed                   never met on a request: a CDN did not remove what was revoked
+    ├── TaskFailed                    never met on a request
+    │   ├── PurgeFailed               a CDN did not remove what was revoked
+    │   └── NotifyFailed              people could not be told
     └── ConfigurationInvalid          never met on a request: settings, keys, presets
 """
 
@@ -447,11 +449,11 @@ class KmsUnavailable(CountermarkError):
     reason = "kms_unavailable"
 
 
-class PurgeFailed(CountermarkError):
-    """A CDN did not take the purge. `retry_after` is its own word in seconds, None where it said none; `final` tells that
-    trying again is useless, as with wrong credentials."""
+class TaskFailed(CountermarkError):
+    """Work outside did not succeed. `retry_after` is the other side's own word in seconds, None where it said none; `final`
+    tells that trying again is useless as things stand, as with wrong credentials."""
 
-    reason = "purge_failed"
+    reason = "task_failed"
 
     def __init__(
         self, detail: str, *, private: str = "", retry_after: float | None = None, final: bool = False
@@ -459,6 +461,18 @@ class PurgeFailed(CountermarkError):
         super().__init__(detail, private=private)
         self.retry_after = retry_after
         self.final = final
+
+
+class PurgeFailed(TaskFailed):
+    """A CDN did not take the purge."""
+
+    reason = "purge_failed"
+
+
+class NotifyFailed(TaskFailed):
+    """A webhook or a mail server did not take a notice."""
+
+    reason = "notify_failed"
 
 
 class Fault(Struct, frozen=True, kw_only=True):

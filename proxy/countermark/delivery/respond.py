@@ -90,10 +90,9 @@ def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
     if template is not None:
         fields += disclosed(template, claims)
     # A private answer is kept by no CDN; its tags would only tell browsers that two pictures have one client.
-    if holder.site.tag_header and grant.shareable:
-        separator = " " if holder.site.tag_header.lower() == "surrogate-key" else ","
+    if holder.site.tag_fields and grant.shareable:
         tagged = tags(grant, template=template.name if template else "")
-        fields.append((holder.site.tag_header, separator.join(tagged)))
+        fields += [(field.name, field.separator.join(tagged)) for field in holder.site.tag_fields]
     return tuple(fields)
 
 

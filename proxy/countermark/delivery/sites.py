@@ -9,6 +9,7 @@ from msgspec import Struct
 from countermark.core.catalogue import Catalogue
 from countermark.core.errors import SiteUnknown
 from countermark.core.networks import NetworkSet
+from countermark.identity.surrogate import TagField
 from countermark.imaging.plan import PlanRules
 from countermark.policy.template import Template
 from countermark.signing.dialect import Realm
@@ -18,8 +19,8 @@ class Site(Struct, frozen=True, kw_only=True):
     """One public front of one origin. `host` "*" is any; `prefix` starts and ends with a slash; `max_age` in seconds.
 
     `template` is the policy of what is shown, `networks` those it is open to (None: any), `catalogue` finds brands and
-    barcodes in object keys, `cdns` are the names of the CDNs in front and `tag_header` the field in which they take surrogate
-    keys ("" for none). `waivers` are the target rules that a dialect of this site cannot keep; they hold for no other site.
+    barcodes in object keys, `cdns` are the names of the CDNs in front and `tag_fields` those in which they take surrogate
+    keys. `waivers` are the target rules that a dialect of this site cannot keep; they hold for no other site.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Site(Struct, frozen=True, kw_only=True):
     networks: NetworkSet | None = None
     catalogue: Catalogue | None = None
     cdns: tuple[str, ...] = ()
-    tag_header: str = ""
+    tag_fields: tuple[TagField, ...] = ()
 
     @property
     def selective(self) -> bool:

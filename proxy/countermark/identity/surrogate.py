@@ -9,8 +9,18 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Literal
 
+from msgspec import Struct
+
 from countermark.core.grant import Grant
 from countermark.identity.revocation import Kind
+
+
+class TagField(Struct, frozen=True):
+    """The header field in which a CDN takes surrogate keys, and what stands between two of them."""
+
+    name: str
+    separator: str
+
 
 Standing = Literal["object", "key", "client", "template", "session", "user", "site"]
 
@@ -49,3 +59,8 @@ def tag_of(kind: Kind, value: str) -> str | None:
         return tag("site", value.partition(":")[0])
     standing = _OF_KIND.get(kind)
     return None if standing is None else tag(standing, value)
+
+
+def located(surrogate: str) -> bool:
+    """Whether what carries this tag lies below one URL, as an object and a site do, and a key's or a user's pictures do not."""
+    return surrogate.startswith((f"{_LETTERS['object']}-", f"{_LETTERS['site']}-"))

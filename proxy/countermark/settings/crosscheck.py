@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
+from itertools import pairwise
 from urllib.parse import SplitResult, urlsplit
 
 from countermark.core.catalogue import Catalogue
+from countermark.core.encoding import read_base64
+from countermark.settings.cdns import CDN_TRAITS
 from countermark.settings.convert import suggestion
-from countermark.settings.model import HopSettings, OriginSettings, ServerSettings, Settings, SiteSettings
+from countermark.settings.model import (
+    CdnSettings,
+    HopSettings,
+    MailSettings,
+    OriginSettings,
+    ServerSettings,
+    Settings,
+    SiteSettings,
+)
 from countermark.settings.option import DialectUse
 from countermark.settings.store_url import store_fault
 
@@ -35,6 +46,12 @@ _OF_CDNS = frozenset(
     }
 )
 _CDNS = frozenset({"akamai", "azure", "bunny", "cloudflare", "cloudfront", "fastly", "google", "vercel"})
+_ZONE = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
+_CDN_KEYS = (
+    "zone", "token", "access_key_id", "secret_access_key", "client_token", "client_secret", "access_token", "addresses",
+    "endpoint", "tag_header",
+)  # fmt: skip
 _SCHEMES = ("file", "http", "https", "s3")
 
 
@@ -47,8 +64,12 @@ def crosscheck(settings: Settings, dialects: Dialects | None) -> Iterator[Found]
     yield from _render(settings)
     for name, origin in settings.origins.items():
         yield from _origin(f"origins.{name}", origin)
+    for name, cdn in settings.cdns.items():
+        yield from _cdn(f"cdns.{name}", cdn)
+    yield from _notify(settings)
     for index, site in enumerate(settings.sites):
         yield from _site(f"sites[{index}]", site, settings, dialects)
+        yield from _fronted(f"sites[{index}].cdns", site, settings)
     yield from _twins(settings, "name", lambda site: site.name)
     yield from _twins(settings, "match", lambda site: f"{site.match.host}{site.match.prefix}")
 
@@ -166,7 +187,7 @@ def _networks(path: str, networks: tuple[str, ...]) -> Iterator[Found]:
 
 
 def _names(settings: Settings) -> Iterator[Found]:
-    sections = {name: getattr(settings, name) for name in ("origins", "presets", "watermarks")}
+    sections = {name: getattr(settings, name) for name in ("origins", "presets", "watermarks", "cdns")}
     for section, names in {**sections, "server.hops": settings.server.hops}.items():
         for name in names:
             if not _NAME.fullmatch(name):
@@ -199,6 +220,84 @@ def _origin(path: str, origin: OriginSettings) -> Iterator[Found]:
         yield f"{path}.endpoint", "should be an address with scheme and host, such as https://s3.example.com"
     if bool(origin.access_key_id) != bool(origin.secret_access_key):
         yield path, "access_key_id and secret_access_key are given together or not at all"
+
+
+def _cdn(path: str, cdn: CdnSettings) -> Iterator[Found]:
+    if not cdn.kind:  # faulty already
+        return
+    traits = CDN_TRAITS[cdn.kind]
+    for key in traits.needs:
+        if not getattr(cdn, key):
+            yield f"{path}.{key}", f"is missing; {cdn.kind} needs {', '.join(traits.needs)}"
+    for key in _CDN_KEYS:
+        if getattr(cdn, key) and key not in (*traits.needs, *traits.takes):
+            yield f"{path}.{key}", f"is not for {cdn.kind}, which needs {', '.join(traits.needs)}"
+        elif isinstance(value := getattr(cdn, key), str) and not (value.isascii() and value.isprintable()):
+            yield f"{path}.{key}", "holds a character that cannot be sent; is there a line break at its end?"
+    if cdn.zone and not _ZONE.fullmatch(cdn.zone):
+        yield f"{path}.zone", "should be an id of letters, digits, - and _"
+    if cdn.tag_header and not _HEADER.fullmatch(cdn.tag_header):
+        yield f"{path}.tag_header", "is no header name"
+    if cdn.endpoint:
+        yield from _bare(f"{path}.endpoint", cdn.endpoint)
+    for index, address in enumerate(cdn.addresses):
+        yield from _bare(f"{path}.addresses[{index}]", address)
+
+
+def _bare(path: str, address: str) -> Iterator[Found]:
+    url = _split(address)
+    if url is None or not _is_web(url) or url.username is not None or url.path.strip("/") or url.query or url.fragment:
+        yield path, "should be scheme and host alone, such as https://api.example.com"
+
+
+def _fronted(path: str, site: SiteSettings, settings: Settings) -> Iterator[Found]:
+    known = [name for name in site.cdns if name in settings.cdns and settings.cdns[name].kind]
+    for index, name in enumerate(site.cdns):
+        if name not in settings.cdns:
+            yield f"{path}[{index}]", _absent("CDN", name, settings.cdns)
+        elif name in site.cdns[:index]:
+            yield f"{path}[{index}]", f"{name!r} is named already"
+    if site.cdns and not site.shared_caches:
+        yield path, "is set, and shared_caches is not: no CDN may keep what there is to purge"
+    for name in known:
+        if not settings.cdns[name].tagged_in and not site.base_url:
+            yield path, f"{name} finds pictures by their URL; base_url should be scheme and host as viewers see them"
+    cdns = [settings.cdns[name] for name in known]
+    fields = sorted((cdn.tagged_in.lower(), CDN_TRAITS[cdn.kind].separator) for cdn in cdns)
+    for (one, comma), (other, blank) in pairwise(fields):
+        if one and one == other and comma != blank:
+            yield path, f"two of them read {one} in different ways; set tag_header of one to another name"
+
+
+def _notify(settings: Settings) -> Iterator[Found]:
+    notify = settings.notify
+    for index, webhook in enumerate(notify.webhooks):
+        path = f"notify.webhooks[{index}]"
+        url = _split(webhook.url)
+        if webhook.url and (url is None or not _is_web(url) or url.username is not None or url.fragment):
+            yield f"{path}.url", "should be an address with scheme and host"
+        key = read_base64(webhook.secret.removeprefix("whsec_"))
+        if webhook.secret and (not webhook.secret.startswith("whsec_") or key is None or not 24 <= len(key) <= 64):
+            yield f"{path}.secret", "should be whsec_ and 24 to 64 bytes in base64"
+    if notify.mail.server:
+        yield from _mail(notify.mail)
+    if notify.runbook and not _is_web(_split(notify.runbook)):
+        yield "notify.runbook", "should be an address with scheme and host"
+
+
+def _mail(mail: MailSettings) -> Iterator[Found]:
+    if not _ADDRESS.fullmatch(mail.server):
+        yield "notify.mail.server", "should be HOST:PORT such as mail.example.com:587"
+    if not mail.recipients:
+        yield "notify.mail.recipients", "is missing; who shall get the mail?"
+    for path, address in (("sender", mail.sender), *((f"recipients[{i}]", a) for i, a in enumerate(mail.recipients))):
+        # A line break would let an address write further fields into the mail (header injection).
+        if not _MAILBOX.fullmatch(address):
+            yield f"notify.mail.{path}", "should be an address such as oncall@example.com"
+    if bool(mail.user) != bool(mail.password):
+        yield "notify.mail", "user and password are given together or not at all"
+    if mail.user and mail.security == "none":
+        yield "notify.mail.security", "none would send the password in clear"
 
 
 def _split(url: str) -> SplitResult | None:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from countermark.settings.cdns import CDN_TRAITS, CdnKind
+
 _OPTION_TYPES = ("string", "boolean", "integer", "array")
 
 Size = Annotated[int, Meta(ge=0, extra={"unit": "size"})]
@@ -307,6 +309,9 @@ class SiteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(description="Where brand and barcode stand in object keys, such as {brand}/{barcode}.jpg, for scopes."),
     ] = ""
+    cdns: Annotated[
+        tuple[str, ...], Meta(description="Names of the CDNs that keep this site's answers; what is revoked is purged.")
+    ] = ()
     sources: Annotated[
         tuple[str, ...],
         Meta(description="URL prefixes that mean this site's origin, for dialects whose URLs hold a source's URL."),
@@ -353,6 +358,95 @@ class RotationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "to reach every signer, and than caches keep pages with URLs that have no end."
         ),
     ] = 86_400.0
+
+
+class CdnSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A CDN, or a cache of ours, that forgets what is revoked."""
+
+    kind: Annotated[CdnKind, Meta(description="Whose it is; purge.md tells what each needs.")]
+    zone: Annotated[
+        str,
+        Meta(
+            description="Id of Cloudflare's zone, Fastly's service, CloudFront's distribution, KeyCDN's or Bunny's zone."
+        ),
+    ] = ""
+    token: Annotated[Secret, Meta(description="Cloudflare, Fastly, KeyCDN, Bunny: the API token or key.")] = ""
+    access_key_id: Annotated[Secret, Meta(description="cloudfront: static key.")] = ""
+    secret_access_key: Annotated[Secret, Meta(description="cloudfront: its secret.")] = ""
+    client_token: Annotated[Secret, Meta(description="akamai: of the EdgeGrid credentials.")] = ""
+    client_secret: Annotated[Secret, Meta(description="akamai: of the EdgeGrid credentials.")] = ""
+    access_token: Annotated[Secret, Meta(description="akamai: of the EdgeGrid credentials.")] = ""
+    addresses: Annotated[
+        tuple[str, ...], Meta(description="varnish, nginx: every cache, such as http://10.0.0.5:6081.")
+    ] = ()
+    endpoint: Annotated[
+        str, Meta(description="Scheme and host of the API. Empty: the vendor's; Akamai's stands in the credentials.")
+    ] = ""
+    tag_header: Annotated[
+        str,
+        Meta(
+            description="Header of surrogate keys, where it is another than the kind's; cloudfront: CacheTagConfig's."
+        ),
+    ] = ""
+    timeout: Annotated[Timeout, Meta(description="For one call.")] = 10.0
+
+    @property
+    def tagged_in(self) -> str:
+        """The header field in which it takes surrogate keys, "" where it has none."""
+        return self.tag_header or CDN_TRAITS[self.kind].tag_header
+
+    def __repr__(self) -> str:
+        return f"CdnSettings(kind={self.kind!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("kind", self.kind)]
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address to which notices are posted, signed as Standard Webhooks have it."""
+
+    url: Annotated[Secret, Meta(description="http: or https: address.")]
+    secret: Annotated[Secret, Meta(description="whsec_ and 24 to 64 bytes in base64, shared with who receives.")]
+    severity: Annotated[
+        Literal["critical", "warning", "info"], Meta(description="Least severity; info is for a SIEM.")
+    ] = "critical"
+
+    def __repr__(self) -> str:
+        return "WebhookSettings()"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return []
+
+
+class MailSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Mail to people on call."""
+
+    server: Annotated[str, Meta(description="HOST:PORT of an SMTP server. Empty: no mail.")] = ""
+    security: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(description="tls: from the first byte; none: for a server on this machine."),
+    ] = "starttls"
+    user: Annotated[str, Meta(description="To log in with. Empty: no login.")] = ""
+    password: Annotated[Secret, Meta(description="Its password.")] = ""
+    sender: Annotated[str, Meta(description="Address in From.")] = ""
+    recipients: Annotated[tuple[str, ...], Meta(description="Addresses in To.")] = ()
+    severity: Annotated[Literal["critical", "warning", "info"], Meta(description="Least severity.")] = "critical"
+
+    def __repr__(self) -> str:
+        return f"MailSettings(server={self.server!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("server", self.server)]
+
+
+class NotifySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told what happened."""
+
+    webhooks: Annotated[tuple[WebhookSettings, ...], Meta(description="On-call services and a SIEM.")] = ()
+    mail: Annotated[MailSettings, Meta(description="Mail.")] = MailSettings()
+    runbook: Annotated[
+        str, Meta(description="Your runbook's address; mail links to it with the notice's kind behind #.")
+    ] = ""
 
 
 class WatermarkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -477,6 +571,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watermarks: Annotated[dict[str, WatermarkSettings], Meta(description="Visible marks by name.")] = field(
         default_factory=dict
     )
+    cdns: Annotated[dict[str, CdnSettings], Meta(description="CDNs by name.")] = field(default_factory=dict)
+    notify: Annotated[NotifySettings, Meta(description="Whom to tell.")] = NotifySettings()
     log: Annotated[LogSettings, Meta(description="Logging.")] = LogSettings()
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ class EventSink:
             self._access.tell(event)
 
     def note(self, notice: Notice) -> None:
-        self._tally.add("notices", notice.kind, notice.severity)
+        self._tally.count_notice(notice)
         facts = {name: value for name, value in asdict(notice).items() if value not in ("", {})}
         getattr(log_notice, _LEVELS[notice.severity])("notice", **facts)
 

@@ -15,6 +15,7 @@ PREFIX = "countermark_"
 Kind = Literal["counter", "gauge", "histogram"]
 
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+PURGE_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
 STAGE_BUCKETS = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 
 
@@ -68,6 +69,19 @@ _TABLE = (
         kind="counter",
         help="Requests with a good signature by the key that made it; session keys count as one, `session`.",
         labels=("key_id",),
+    ),
+    Metric(
+        name="purges",
+        kind="counter",
+        help="Attempts to have a CDN forget what was revoked: done, failed (tried again) or dead (given up).",
+        labels=("cdn", "outcome"),
+    ),
+    Metric(
+        name="purge_seconds",
+        kind="histogram",
+        help="Time from a revocation to a CDN's word that it has forgotten.",
+        labels=("cdn",),
+        buckets=PURGE_BUCKETS,
     ),
     Metric(name="origin_bytes", kind="counter", help="Bytes read from origins.", labels=("origin",)),
     Metric(name="response_bytes", kind="counter", help="Bytes of answers' bodies.", labels=("site",)),

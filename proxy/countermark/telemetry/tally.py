@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from countermark.core.events import RequestEvent
-from countermark.telemetry.metrics import METRICS, REQUEST_BUCKETS, STAGE_BUCKETS
+from countermark.core.events import Notice, RequestEvent
+from countermark.telemetry.metrics import METRICS, PURGE_BUCKETS, REQUEST_BUCKETS, STAGE_BUCKETS
 
 # A metric's name and the values of its labels.
 Series = tuple[str, ...]
@@ -73,6 +73,16 @@ class Tally:
         if event.origin and "fetch" in event.stages:
             self.add("origin_requests", event.origin, _outcome(reason))
             self.add("origin_bytes", event.origin, amount=event.bytes_in)
+
+    def count_notice(self, notice: Notice) -> None:
+        """Add one notice."""
+        self.add("notices", notice.kind, notice.severity)
+        room, _, outcome = notice.kind.partition(".")
+        if room == "purge":
+            cdn = notice.facts["cdn"]
+            self.add("purges", cdn, outcome)
+            if outcome == "done":
+                self._observe(("purge_seconds", cdn), PURGE_BUCKETS, float(notice.facts["seconds"]))
 
     def snapshot(self) -> Snapshot:
         watched = [(series, read()) for series, read in self._watched.items()]

@@ -99,7 +99,9 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.RenderCrashed: Problem(503, "Rendering failed"),
     errors.RenderDeadline: Problem(503, "Rendering took too long"),
     errors.StoreUnavailable: Problem(503, "Store unavailable"),
+    errors.TaskFailed: INTERNAL,
     errors.PurgeFailed: INTERNAL,
+    errors.NotifyFailed: INTERNAL,
     errors.ConfigurationInvalid: INTERNAL,
 }
 

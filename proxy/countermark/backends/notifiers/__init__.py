@@ -1,0 +1,1 @@
+"""Ways to people on call, and to a SIEM."""

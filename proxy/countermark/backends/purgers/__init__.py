@@ -1,0 +1,1 @@
+"""CDNs and caches that forget what is revoked."""
