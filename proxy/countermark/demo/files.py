@@ -19,6 +19,8 @@ from countermark.web.admin_gate import hash_of, new_token
 BRAND = Path(__file__).parent / "brand.png"
 WORKERS = 2
 
+_SIGN = "# Written by `countermark demo`."
+
 _SETTINGS = """\
 # Written by `countermark demo`. This is all that a gateway needs.
 server:
@@ -101,9 +103,9 @@ respond: { headers: [template] }
 retention: 30d
 examples:
   - permit: a user in Austria
-    request: { signs: [user], operations: w=400, country: AT, life: 10m }
+    request: { signs: [user], operations: w=300, country: AT, life: 10m }
   - deny: a user in Norway
-    request: { signs: [user], operations: w=400, country: "NO", life: 10m }
+    request: { signs: [user], operations: w=300, country: "NO", life: 10m }
     reason: country_not_allowed
 """
 
@@ -143,6 +145,14 @@ class Files:
         text = path.read_text()
         assert old in text, f"{path.name} does not say {old!r}"
         _write(path, text.replace(old, new))
+
+
+def forget_cache(folder: Path) -> None:
+    """Take away what an earlier demo in this folder has kept, so that each tour begins with an empty cache."""
+    settings = folder / "settings.yaml"
+    # Nobody else's folder is touched, whatever it holds under this name.
+    if settings.is_file() and settings.read_text().startswith(_SIGN):
+        shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
 def write_files(folder: Path, *, public: str, admin: str, origin: str, token: str) -> None:
