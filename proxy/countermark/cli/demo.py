@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from countermark.cli.options import json_option
+from countermark.demo.files import WORKERS, Files
 from countermark.demo.signer import DemoSigner
-from countermark.demo.tour import origin_steps, tour
-from countermark.demo.walk import Outcome, walk
+from countermark.demo.tour import origin_chapter, tour
+from countermark.demo.walk import Outcome, Reply, walk
 from countermark.demo.world import Address, World, free_address, running
 
 PUBLIC: Address = ("127.0.0.1", 8080)
@@ -30,7 +35,8 @@ ADMIN: Address = ("127.0.0.1", 8081)
 def command(check: bool, folder: Path | None, as_json: bool) -> None:
     """Serve real photographs from a private origin and walk a tour of what the gateway answers.
 
-    Without --check it then stays up on ports 8080 (pictures) and 8081 (metrics) until Ctrl-C.
+    Without --check it then stays up on ports 8080 (pictures) and 8081 (metrics, admin API) until Ctrl-C, and says what else
+    to try.
 
     \b
     Example:
@@ -54,31 +60,43 @@ def command(check: bool, folder: Path | None, as_json: bool) -> None:
 
 def _walk(world: World, *, as_json: bool) -> int:
     """Print every step of the tour; how many had a fault."""
-    signer = DemoSigner(world.folder / "settings.yaml")
-    outcomes = [*walk(tour(signer), world.public, world.admin)] if as_json else []
-    if as_json:
-        outcomes += walk(origin_steps(world.token), world.origin, world.admin)
-        click.echo(json.dumps([_record(outcome) for outcome in outcomes], indent=2))
-        return sum(bool(outcome.faults) for outcome in outcomes)
-    count = faulty = 0
-    for steps, address in ((tour(signer), world.public), (origin_steps(world.token), world.origin)):
-        for outcome in walk(steps, address, world.admin):
-            count += 1
+    files = Files(world.folder)
+    chapters = tour(DemoSigner(files.settings), files)
+    places = [(chapter, world.public) for chapter in chapters]
+    places.append((origin_chapter(world.token), world.origin))
+    records: list[dict[str, object]] = []
+    faulty = 0
+    for chapter, address in places:
+        if not as_json:
+            click.secho(f"\n{chapter.title}", bold=True)
+        for outcome in walk(chapter.steps, address, world.admin, workers=WORKERS):
             faulty += bool(outcome.faults)
-            click.echo(_line(outcome))
-    click.echo(f"\n{count - faulty} of {count} answers were as they must be.")
+            records.append({"chapter": chapter.title, **_record(outcome)})
+            if not as_json:
+                click.echo(_line(outcome))
+    count = len(records)
+    click.echo(
+        json.dumps(records, indent=2) if as_json else f"\n{count - faulty} of {count} answers were as they must be."
+    )
     return faulty
 
 
 def _line(outcome: Outcome) -> str:
     reply = outcome.reply
     mark = click.style("ok  ", fg="green") if not outcome.faults else click.style("FAIL", fg="red")
-    facts = [reply.headers.get("content-type", ""), reply.headers.get("countermark-reason", "")]
-    facts.append(f"{len(reply.body)} bytes" if reply.body and "problem" not in facts[0] else "")
+    facts = [_type(reply), reply.headers.get("countermark-reason", ""), outcome.note]
     told = ", ".join(fact for fact in facts if fact)
-    lines = [f"{mark} {reply.status}  {outcome.step.title}  ({told})"]
+    lines = [f"{mark} {reply.status}  {outcome.step.title}{f'  ({told})' if told else ''}"]
     lines += [click.style(f"          {fault}", fg="red") for fault in outcome.faults]
     return "\n".join(lines)
+
+
+def _type(reply: Reply) -> str:
+    """The kind of a picture and its size; what else there is says enough by its status."""
+    kind = reply.headers.get("content-type", "")
+    if not kind.startswith("image/"):
+        return ""
+    return f"{kind}, {len(reply.body)} bytes" if reply.body else kind
 
 
 def _record(outcome: Outcome) -> dict[str, object]:
@@ -93,22 +111,47 @@ def _record(outcome: Outcome) -> dict[str, object]:
 
 
 def _stay(world: World) -> None:
-    signer = DemoSigner(world.folder / "settings.yaml")
+    files = Files(world.folder)
     public = "http://{}:{}".format(*world.public)
-    click.echo("\nTry these for the next hour, then change a character and see what happens:")
+    click.secho("\nTry these for the next hour, then change a character and see what happens", bold=True)
+    for line in _urls(DemoSigner(files.settings), public):
+        click.echo(f"  {line}")
+    click.echo(f"  {'metrics':16} http://{world.admin[0]}:{world.admin[1]}/metrics")
+    click.secho("\nTry these in a second terminal", bold=True)
+    for line in _commands(DemoSigner(files.settings), files, public):
+        click.echo(f"  {line}")
+    click.echo(f"\nSettings, keys, policies, log and the admin token: {world.folder}\nCtrl-C ends it.")
+    try:
+        world.gateway.wait()
+    except KeyboardInterrupt:
+        click.echo("\nGood-bye.")
+
+
+def _urls(signer: DemoSigner, public: str) -> Iterator[str]:
     for title, target in (
         ("cut to a square", "/photos/astronaut.jpg?w=400&h=400&fit=cover&gravity=attention&fm=auto"),
         ("watermarked", "/shop/chelsea.jpg?w=451"),
         ("the original", "/photos/coffee.jpg"),
     ):
-        click.echo(f"  {title:16} {public}{signer.native(target)}")
-    click.echo(f"  {'unsigned':16} {public}/photos/coffee.jpg?w=400")
-    click.echo(f"  {'metrics':16} http://{world.admin[0]}:{world.admin[1]}/metrics")
-    click.echo(f"\nSettings, keys and log: {world.folder}\nCtrl-C ends it.")
-    try:
-        world.gateway.wait()
-    except KeyboardInterrupt:
-        click.echo("\nGood-bye.")
+        yield f"{title:16} {public}{signer.native(target)}"
+    yield f"{'unsigned':16} {public}/photos/coffee.jpg?w=400"
+
+
+def _commands(signer: DemoSigner, files: Files, public: str) -> Iterator[str]:
+    """What to type to be refused, to take a URL back, and to log somebody in."""
+    countermark = os.path.relpath(Path(sys.executable).with_name("countermark"))
+    config = f"--config {files.settings}"
+    leaked = f"{public}{signer.native('/photos/chelsea.jpg?w=452')}"
+    licensed = signer.native("/licensed/rocket.jpg?w=300", ends=600, facts={"uid": "anna"})
+    once = signer.native("/photos/rocket.jpg?w=453", facts={"once": secrets.token_urlsafe(16)})
+    yield f"curl -sI -H 'CF-IPCountry: AT' '{public}{licensed}'   # for ten minutes; then as US"
+    yield f"curl -so once.jpg -w '%{{http_code}}\\n' '{public}{once}'   # then again"
+    yield f"export COUNTERMARK_ADMIN_TOKEN_FILE={files.token}"
+    yield f"curl -sI '{leaked}'"
+    yield f"{countermark} revoke {config} --url '{leaked}' --reason 'posted in a forum'"
+    yield f"curl -sI '{leaked}'"
+    yield f"{countermark} revocations list {config}"
+    yield f"{countermark} sessions login {config} --site photos --user anna"
 
 
 def _log_tail(folder: Path) -> str:

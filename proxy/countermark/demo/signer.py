@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from countermark.configuration import read_keyring, read_settings
+from countermark.core.encoding import read_base64url
 from countermark.core.target import parse_target
 from countermark.imaging.presets import read_presets
+from countermark.keys.keyring import Key
 from countermark.signing.dialect import MintOrder
 from countermark.signing.keycdn import mint_keycdn_access, mint_keycdn_image
 from countermark.signing.native import mint_native
@@ -27,7 +30,16 @@ class DemoSigner:
         self._presets = read_presets(settings.presets)
         self._now = int(time.time())
 
-    def native(self, target: str, *, key: str = "demo-hmac", starts: int = 0, ends: int = 3600, ip: str = "") -> str:
+    def native(
+        self,
+        target: str,
+        *,
+        key: str = "demo-hmac",
+        starts: int = 0,
+        ends: int = 3600,
+        ip: str = "",
+        facts: Mapping[str, str] = {},
+    ) -> str:
         """A native URL; `starts` and `ends` are seconds from now. The audience is the site, the path's first segment."""
         return mint_native(
             parse_target(target),
@@ -36,6 +48,18 @@ class DemoSigner:
             expires=self._now + ends,
             not_before=self._now + starts if starts else None,
             address=ip_network(ip) if ip else None,
+            facts=facts,
+        )
+
+    def session(self, target: str, opened: Mapping[str, object]) -> str:
+        """A native URL for five minutes, signed as a client does it in its session, with nothing but what login gave it."""
+        seed = read_base64url(str(opened["seed"]))
+        assert seed is not None
+        return mint_native(
+            parse_target(target),
+            audience=str(opened["audience"]),
+            key=Key(id=str(opened["key_id"]), dialect="native", algorithm="hmac-sha256", material=seed),
+            expires=self._now + 300,
         )
 
     def preset(self, path: str, preset: str) -> str:

@@ -1,28 +1,34 @@
-"""The tour: what the gateway answers to good, bad, late, tampered and hostile requests, one stop each."""
+"""The tour: what the gateway answers to good, bad, late, tampered and hostile requests, one stop each.
+
+Here is what a signature decides and what is made of a picture; who may have it, and until when, is in `permission.py`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
+from countermark.demo.files import Files
+from countermark.demo.permission import permissions, reason
 from countermark.demo.signer import DemoSigner
-from countermark.demo.walk import Reply, Step
+from countermark.demo.walk import Chapter, Reply, Step
+from countermark.demo.world import OTHER_BRAND
 
 BURST = 100
 LATER = 3600
 
 
-def tour(sign: DemoSigner) -> list[Step]:
+def tour(sign: DemoSigner, files: Files) -> list[Chapter]:
     """All stops in order."""
     return [
-        *_good(sign),
-        *_cached(sign),
-        *_refused(sign),
-        *_keycdn(sign),
-        *_seeds(sign),
-        *_asked_for(sign),
-        *_pictures(sign),
-        *_watched(),
+        Chapter(title="Pictures of a private origin, by signed URL", steps=_good(sign)),
+        Chapter(title="From the cache", steps=_cached(sign)),
+        Chapter(title="Tampered, too late, too early, malformed", steps=_refused(sign)),
+        Chapter(title="URLs that were signed for somebody else's system", steps=[*_keycdn(sign), *_seeds(sign)]),
+        *permissions(sign, files),
+        Chapter(title="Another proxy asks whether it may show a picture", steps=_asked_for(sign)),
+        Chapter(title="Originals that are no good", steps=_pictures(sign)),
+        Chapter(title="Watched", steps=_watched()),
     ]
 
 
@@ -30,9 +36,7 @@ def _good(sign: DemoSigner) -> list[Step]:
     jpeg = {"Content-Type": "image/jpeg"}
     return [
         Step(title="ready", target="/readyz", status=200),
-        Step(
-            title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=_reason("signature_missing")
-        ),
+        Step(title="nothing signed", target="/photos/coffee.jpg?w=400", status=401, expect=reason("signature_missing")),
         Step(title="the original, untouched", target=sign.native("/photos/coffee.jpg"), status=200, expect=jpeg),
         Step(title="400 pixels wide", target=sign.native("/photos/coffee.jpg?w=400"), status=200, expect=jpeg),
         Step(
@@ -110,45 +114,43 @@ def _refused(sign: DemoSigner) -> list[Step]:
             title="another width than was signed",
             target=good.replace("w=400", "w=4000"),
             status=403,
-            expect=_reason("signature_invalid"),
+            expect=reason("signature_invalid"),
         ),
         Step(
             title="another picture than was signed",
             target=good.replace("coffee", "rocket"),
             status=403,
-            expect=_reason("signature_invalid"),
+            expect=reason("signature_invalid"),
         ),
         Step(
             title="expired",
             target=sign.native("/photos/coffee.jpg?w=400", ends=-1),
             status=410,
-            expect={**_reason("expired"), "Cache-Control": "no-store"},
+            expect={**reason("expired"), "Cache-Control": "no-store"},
         ),
         Step(
             title="not yet valid",
             target=sign.native("/photos/coffee.jpg?w=400", starts=LATER // 2),
             status=403,
-            expect=_reason("not_yet_valid"),
+            expect=reason("not_yet_valid"),
         ),
         Step(
             title="bound to another address",
             target=sign.native("/photos/coffee.jpg?w=400", ip="203.0.113.7"),
             status=403,
-            expect=_reason("address_mismatch"),
+            expect=reason("address_mismatch"),
         ),
         Step(
             title="an operation that does not exist",
             target=sign.native("/photos/coffee.jpg?wdith=400"),
             status=400,
-            expect=_reason("parameter_unknown"),
+            expect=reason("parameter_unknown"),
         ),
-        Step(title="an empty segment", target="/photos//coffee.jpg", status=400, expect=_reason("target_malformed")),
-        Step(title="a way out", target="/photos/../coffee.jpg", status=400, expect=_reason("target_malformed")),
-        Step(
-            title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=_reason("target_malformed")
-        ),
+        Step(title="an empty segment", target="/photos//coffee.jpg", status=400, expect=reason("target_malformed")),
+        Step(title="a way out", target="/photos/../coffee.jpg", status=400, expect=reason("target_malformed")),
+        Step(title="an encoded slash", target="/photos/..%2fcoffee.jpg", status=400, expect=reason("target_malformed")),
         Step(title="another method", target=good, method="DELETE", status=405, expect={"Allow": "GET"}),
-        Step(title="no such site", target="/elsewhere/coffee.jpg", status=404, expect=_reason("site_unknown")),
+        Step(title="no such site", target="/elsewhere/coffee.jpg", status=404, expect=reason("site_unknown")),
     ]
 
 
@@ -180,7 +182,7 @@ def _asked_for(sign: DemoSigner) -> list[Step]:
             target="/verify",
             headers=_original(first.replace("w=400", "w=4000")),
             status=403,
-            expect=_reason("signature_invalid"),
+            expect=reason("signature_invalid"),
         ),
     ]
 
@@ -207,7 +209,7 @@ def _seeds(sign: DemoSigner) -> list[Step]:
         Step(title="OG Image API: expired", target=old, status=400, check=lambda reply: _says(reply, "URL expired")),
         Step(title="Retail Digitals, its header alone", target=once, method="HEAD", status=200, check=_empty),
         Step(title="Retail Digitals, the first time", target=once, status=200, expect={"Cache-Control": "no-store"}),
-        Step(title="Retail Digitals, the second time", target=once, status=410, expect=_reason("used")),
+        Step(title="Retail Digitals, the second time", target=once, status=410, expect=reason("used")),
     ]
 
 
@@ -221,25 +223,25 @@ def _pictures(sign: DemoSigner) -> list[Step]:
             title="no such picture",
             target=sign.native("/photos/nothing.jpg?w=100"),
             status=404,
-            expect=_reason("original_missing"),
+            expect=reason("original_missing"),
         ),
         Step(
             title="a text that says it is a picture",
             target=sign.native("/photos/text.jpg?w=100"),
             status=415,
-            expect=_reason("picture_unsupported"),
+            expect=reason("picture_unsupported"),
         ),
         Step(
             title="a picture cut in half",
             target=sign.native("/photos/half.jpg?w=100"),
             status=422,
-            expect=_reason("picture_broken"),
+            expect=reason("picture_broken"),
         ),
         Step(
             title="a picture that claims 65500 x 65500 pixels",
             target=sign.native("/photos/bomb.jpg?w=100"),
             status=413,
-            expect=_reason("picture_too_large"),
+            expect=reason("picture_too_large"),
         ),
     ]
 
@@ -257,28 +259,33 @@ def _watched() -> list[Step]:
     ]
 
 
-def origin_steps(token: str) -> list[Step]:
-    """What the origin itself says: it is private, and the burst reached it once."""
-    return [
+def origin_chapter(token: str) -> Chapter:
+    """What the origin itself says: it is private, the burst reached it once, and what was out of scope never did."""
+    bearer = {"Authorization": f"Bearer {token}"}
+    steps = [
         Step(title="the origin itself is private", target="/astronaut.jpg", status=401),
         Step(
             title=f"the {BURST} at once were one fetch",
             target="/_requests",
-            headers={"Authorization": f"Bearer {token}"},
+            headers=bearer,
             status=200,
             # Once for the square, once for the burst.
             check=lambda reply: _fetched(reply, "astronaut.jpg", 2),
         ),
+        Step(
+            title="the other brand's picture was not even looked for",
+            target="/_requests",
+            headers=bearer,
+            status=200,
+            check=lambda reply: _fetched(reply, OTHER_BRAND, 0),
+        ),
     ]
+    return Chapter(title="The origin's own view", steps=steps)
 
 
 def _fetched(reply: Reply, name: str, times: int) -> str:
-    asked = json.loads(reply.body).get(name)
+    asked = json.loads(reply.body).get(name, 0)
     return "" if asked == times else f"the origin was asked {asked} times for {name}, expected {times}"
-
-
-def _reason(reason: str) -> Mapping[str, str]:
-    return {"Countermark-Reason": reason}
 
 
 def _empty(reply: Reply) -> str:
