@@ -286,5 +286,5 @@ def _watch(
     telemetry.watch("render_deaths", "recycled", read=partial(fact, "recycled"))
     telemetry.watch("parcel_bytes", read=partial(fact, "parcels"))
     telemetry.watch("cache_bytes", read=lambda: hot.weight)
-    telemetry.watch("store_away", read=lambda: bool(store.trouble))
-    telemetry.watch("revocations_stale", read=lambda: bool(replica.stale))
+    telemetry.watch("store_away", read=lambda: int(bool(store.trouble)))
+    telemetry.watch("revocations_stale", read=lambda: int(bool(replica.stale)))

@@ -102,6 +102,7 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.TaskFailed: INTERNAL,
     errors.PurgeFailed: INTERNAL,
     errors.NotifyFailed: INTERNAL,
+    errors.KmsUnavailable: INTERNAL,
     errors.ConfigurationInvalid: INTERNAL,
 }
 
