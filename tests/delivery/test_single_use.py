@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from countermark.core.answer import Answer
 from countermark.core.errors import CountermarkError, StoreUnavailable, Used
@@ -17,6 +18,7 @@ from countermark.signing.dialect import MintOrder
 from countermark.signing.retail_digitals import RetailDigitals
 from countermark.web.problems import answer_error
 from tests.delivery.world import JPEG, START, World, field, whole
+from tests.delivery.world import KEY as NATIVE
 from tests.signing.scene import CLIENT, realm_with
 
 EDGE = Key(id="rd1", dialect="retail_digitals", algorithm="hmac-sha256", material=b"e" * 32)
@@ -156,3 +158,19 @@ async def test_what_is_refused_anyway_costs_nothing(world: World) -> None:
         await world.get(url("one"), client="198.51.100.1")
     assert refused.value.reason == "address_mismatch"
     assert (await get(world, url("one"))).status == 200
+
+
+async def test_a_single_use_key_signs_one_grant(tmp_path: Path) -> None:
+    """The first of its URLs that is opened spends it, for every other too, however long that would live."""
+    key = replace(NATIVE, once=True)
+    world = World(keys=(key,), file=tmp_path / "state" / "uses.db")
+    try:
+        world.origin.put("17/front", JPEG)
+        first = world.sign("/shop/17/front?w=100", key=key)
+        other = world.sign("/shop/17/front?w=200", key=key, life=9000)
+        assert len(await whole(await world.get(first))) > 0
+        for signed in (first, other):
+            with pytest.raises(Used):
+                await world.get(signed)
+    finally:
+        await world.close()

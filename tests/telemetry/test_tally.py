@@ -129,8 +129,19 @@ def test_a_million_paths_make_no_new_series() -> None:
     tally.count(event(key_id="ses_0.1"))
     before = len(values(tally.snapshot()))
     for number in range(1000):
-        tally.count(event(path=f"/{number}", client=f"c{number}", id=str(number), host=str(number), key_id=f"ses_{number}.1"))
+        tally.count(
+            event(path=f"/{number}", client=f"c{number}", id=str(number), host=str(number), key_id=f"ses_{number}.1")
+        )
     assert len(values(tally.snapshot())) == before
+
+
+def test_keys_are_counted_and_all_sessions_are_one() -> None:
+    """Ids of the keyring are few; each session has a key of its own."""
+    tally = Tally()
+    for key_id in ("k1", "k1", "k2", *(f"ses_{number}.1" for number in range(100)), ""):
+        tally.count(event(key_id=key_id))
+    uses = {series[1]: count for series, count in tally.snapshot().counters if series[0] == "key_uses"}
+    assert uses == {"k1": 2, "k2": 1, "session": 100}
 
 
 def test_the_metrics_page_is_current() -> None:

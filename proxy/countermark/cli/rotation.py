@@ -67,7 +67,7 @@ def rotate(if_due: bool, dry_run: bool, reloads: bool, config: Path, as_json: bo
         if dry_run:
             _tell_plan(steps, keys, _uses(settings), as_json=as_json)
             return
-        changes = _carry_out(steps, keys, file, now)
+        changes = carry_out(steps, keys, file, now)
     _tell(changes, as_json=as_json)
     _hand_over(settings, changes, reloads=reloads)
 
@@ -114,7 +114,8 @@ def make_material(algorithm: Algorithm) -> tuple[bytes, bytes]:
     return public_of(algorithm, private), private
 
 
-def _carry_out(steps: Sequence[Step], keys: dict[str, Key], file: KeyringFile, now: int) -> list[Change]:
+def carry_out(steps: Sequence[Step], keys: dict[str, Key], file: KeyringFile, now: int) -> list[Change]:
+    """Write the steps into the file. Raises ConfigurationInvalid, KmsUnavailable; then the file is as it was."""
     text, changes = file.text, []
     taken = {*keys, *file.known_ids()} if steps else set()
     for step in steps:

@@ -28,21 +28,25 @@ _giving_back: set[asyncio.Future[None]] = set()
 
 
 def ticket(holder: Holder, request: EdgeRequest, attempt: str) -> Ticket | None:
-    """The ticket of a holder whose URL opens one time only; None for others, and for HEAD, which costs nothing.
+    """The ticket of a holder whose URL, or whose key, opens one time only; None for others, and for HEAD, which costs
+    nothing. A single-use key is spent by whichever of its URLs comes first.
 
     `attempt` is new for each request and no client's to choose: the same attempt twice is let in twice. Raises
     SingleUseRefused where nobody looks at what would be shown.
     """
-    claims = holder.claims
+    claims, key = holder.claims, holder.proof.key
     if not claims.once or request.method != "GET":
         return None
     # A browser that guesses where its user goes next, and a messenger that draws a card for a link, would spend the one
     # use before anybody has seen it.
     if _is_preview(request):
         raise SingleUseRefused("A single-use URL is not opened for a preview or by a prefetch.")
-    named = "\n".join((holder.site.name, claims.dialect, claims.key_id, claims.once))
-    id = hashlib.sha256(named.encode()).hexdigest()
-    return Ticket(id=id, issued=holder.issued, expires=claims.expires, attempt=attempt)
+    # No site has an empty name, so no URL names the ticket of a key. It lasts as long as the key: another of its URLs may
+    # outlive the one that spent it.
+    named = ("", key.dialect, key.id, "") if key.once else (holder.site.name, claims.dialect, key.id, claims.once)
+    id = hashlib.sha256("\n".join(named).encode()).hexdigest()
+    expires = key.not_after if key.once else claims.expires
+    return Ticket(id=id, issued=holder.issued, expires=expires, attempt=attempt)
 
 
 async def enter(turnstile: Turnstile, limits: tuple[Limit, ...], ticket: Ticket | None, now: float) -> Entry:

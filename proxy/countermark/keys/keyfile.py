@@ -9,7 +9,7 @@
       not_before: 2026-01-01T00:00:00Z    # or unix seconds; not_after likewise
       max_life: 7d                 # longest life of a signature, counted from when it is used
       since: 2026-01-01T00:00:00Z  # when it came into this state; `countermark keys rotate` writes it
-      uses: once                   # each of its signatures opens one time
+      uses: once                   # it signs one grant: the first of its URLs that is opened spends it
 
 An MD5 key's signatures live one hour at most; `unsafe_max_life` in the place of `max_life` lets them live longer.
 

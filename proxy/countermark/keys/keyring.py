@@ -61,7 +61,7 @@ class Key(Struct, frozen=True, kw_only=True):
     since        unix seconds at which it came into this state, None where nobody wrote it down
     not_before, not_after   unix seconds within which its signatures count, None is open
     max_life     seconds that a signature may live at most, counted from now
-    once         it signs for high risks: each of its signatures opens one time, whatever it says itself
+    once         it signs one grant, for high risks: whichever of its signatures is presented first spends it
     """
 
     id: str

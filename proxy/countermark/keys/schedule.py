@@ -63,15 +63,15 @@ class Step(Struct, frozen=True, kw_only=True):
 
 def plan(keys: Iterable[Key], rules: Mapping[str, Rule], now: int, *, due: bool = False) -> tuple[Step, ...]:
     """What is to be done now, in this order. `rules` by dialect; other dialects' keys are left alone, and so are key pairs
-    of which only the public half is here, as somebody else makes them.
+    of which only the public half is here, as somebody else makes them, and single-use keys.
 
     With `due` the signing keys are taken for due whatever their age; a successor that was not published for long enough
     still waits. A line without any key that signs or is published has ended and is left to end.
     """
     lines: dict[tuple[object, ...], list[Key]] = {}
     for key in keys:
-        if key.dialect in rules and hidden(key):
-            lines.setdefault((key.dialect, key.algorithm, frozenset(key.sites), key.once), []).append(key)
+        if key.dialect in rules and hidden(key) and not key.once:
+            lines.setdefault((key.dialect, key.algorithm, frozenset(key.sites)), []).append(key)
     return tuple(step for line in lines.values() for step in _steps(line, rules[line[0].dialect], now, due=due))
 
 

@@ -210,7 +210,7 @@ def _claims(presented: Presented, dialect: Dialect, key: Key) -> Claims:
         transform_hash=presented.transform_hash,
         source=presented.source,
         issued=presented.issued,
-        once=presented.once,
+        once=key.id if key.once else presented.once,
         client_id=presented.client_id,
         user=presented.user,
         session=presented.session,

@@ -1,7 +1,7 @@
 """Every metric, declared once. The page docs/metrics.md and the exposition are made of this table.
 
 Labels are bounded: their values come from the configuration or from the code, never from a request's path, address,
-key or token.
+object key or token. A key id is counted only once a good signature has shown that it is one of the keyring's.
 """
 
 from __future__ import annotations
