@@ -175,7 +175,14 @@ async def test_a_refusal_in_the_words_of_a_success_is_none(kind: str, body: str)
 
 async def test_silence_ends_in_time() -> None:
     """A vendor that does not answer is tried again later."""
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    ended = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
         settings = replace(SETTINGS["cloudflare"], endpoint=f"http://127.0.0.1:{port}", timeout=0.05)
@@ -183,6 +190,7 @@ async def test_silence_ends_in_time() -> None:
         with pytest.raises(PurgeFailed, match="too long") as caught:
             await purger.purge(tags=TAGS, urls=())
         await purger.close()
+        await ended.wait()
     assert not caught.value.final
 
 
