@@ -82,6 +82,8 @@ def test_a_receiver_that_cannot_be_reached_is_refused(notify: str, path: str) ->
 
 def test_what_is_right_is_taken() -> None:
     """A CDN, a site behind it, and its field of tags."""
-    settings = load(f"cdns:\n  {CLOUDFLARE}\n{SITE % 'c'}notify: {{ webhooks: [{{ url: 'https://a', secret: {KEY} }}] }}\n")
+    settings = load(
+        f"cdns:\n  {CLOUDFLARE}\n{SITE % 'c'}notify: {{ webhooks: [{{ url: 'https://a', secret: {KEY} }}] }}\n"
+    )
     assert settings.cdns["c"].tagged_in == "Cache-Tag"
     assert settings.sites[0].cdns == ("c",)
