@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -140,17 +141,21 @@ def _urls(signer: DemoSigner, public: str) -> Iterator[str]:
 def _commands(signer: DemoSigner, files: Files, public: str) -> Iterator[str]:
     """What to type to be refused, to take a URL back, and to log somebody in."""
     countermark = os.path.relpath(Path(sys.executable).with_name("countermark"))
-    config = f"--config {files.settings}"
+    config = f"--config {quote(str(files.settings))}"
     leaked = f"{public}{signer.native('/photos/chelsea.jpg?w=452')}"
     licensed = signer.native("/licensed/rocket.jpg?w=300", ends=600, facts={"uid": "anna"})
     once = signer.native("/photos/rocket.jpg?w=453", facts={"once": secrets.token_urlsafe(16)})
-    yield f"curl -sI -H 'CF-IPCountry: AT' '{public}{licensed}'   # for ten minutes; then as US"
-    yield f"curl -so once.jpg -w '%{{http_code}}\\n' '{public}{once}'   # then again"
-    yield f"export COUNTERMARK_ADMIN_TOKEN_FILE={files.token}"
+    yield "# from Austria, which the policy allows; then write US in its place (the URL lives ten minutes)"
+    yield f"curl -sI -H 'CF-IPCountry: AT' '{public}{licensed}'"
+    yield "# opens one time: run it twice"
+    yield f"curl -s -o /dev/null -w '%{{http_code}}\\n' '{public}{once}'"
+    yield "# take a URL back, and see it refused"
+    yield f"export COUNTERMARK_ADMIN_TOKEN_FILE={quote(str(files.token))}"
     yield f"curl -sI '{leaked}'"
     yield f"{countermark} revoke {config} --url '{leaked}' --reason 'posted in a forum'"
     yield f"curl -sI '{leaked}'"
     yield f"{countermark} revocations list {config}"
+    yield "# a user's session, in which his browser signs by itself"
     yield f"{countermark} sessions login {config} --site photos --user anna"
 
 

@@ -147,12 +147,13 @@ class Files:
         _write(path, text.replace(old, new))
 
 
-def forget_cache(folder: Path) -> None:
-    """Take away what an earlier demo in this folder has kept, so that each tour begins with an empty cache."""
+def forget(folder: Path) -> None:
+    """Take away what an earlier demo has kept in this folder, so that each tour begins with empty caches and counters."""
     settings = folder / "settings.yaml"
-    # Nobody else's folder is touched, whatever it holds under this name.
+    # Nobody else's folder is touched, whatever it holds under these names.
     if settings.is_file() and settings.read_text().startswith(_SIGN):
-        shutil.rmtree(folder / "cache", ignore_errors=True)
+        for name in ("cache", "state"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def write_files(folder: Path, *, public: str, admin: str, origin: str, token: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from countermark.demo.files import forget_cache, write_files
+from countermark.demo.files import forget, write_files
 from countermark.demo.origin import TOKEN_VARIABLE
 from countermark.demo.walk import fetch
 
@@ -48,7 +48,7 @@ def running(folder: Path, public: Address, admin: Address) -> Iterator[World]:
     gateway: subprocess.Popen[bytes] | None = None
     try:
         port = _read_port(origin)
-        forget_cache(folder)
+        forget(folder)
         write_files(
             folder,
             public="{}:{}".format(*public),
