@@ -14,6 +14,7 @@ from benchmarks.measures import (
     peers,
     render,
     restart,
+    revocation_live,
     revocations,
     single_use,
     slow,
@@ -21,6 +22,7 @@ from benchmarks.measures import (
     stream,
     verify,
     wall,
+    zero_trust_hit,
 )
 from benchmarks.result import Result
 from benchmarks.setting import Setting
@@ -40,6 +42,8 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "slow": slow.measure,
     "restart": restart.measure,
     "overload": overload.measure,
+    "revocation_live": revocation_live.measure,
     "single_use": single_use.measure,
     "store_faults": store_faults.measure,
+    "zero_trust_hit": zero_trust_hit.measure,
 }

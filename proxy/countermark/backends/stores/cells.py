@@ -34,6 +34,7 @@ _WAYS = 8
 # Native sizes and alignment: each word is then read and written by one instruction, and never seen half.
 _BUCKET = struct.Struct("@" + "Qd" * _WAYS)
 _CELL = struct.Struct("@Qd")
+_EMPTY = bytes(_BUCKET.size)
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
 _MOST_STRIKES = 1000
@@ -53,17 +54,21 @@ class Cells:
 
     def take(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...]:
         """Count one request against all limits, or against none. Raises RateLimited."""
-        changes, verdicts, refused = [], [], False
+        if not limits:
+            return ()
+        table = self._map or self._opened()
+        changes, verdicts, allowed = [], [], True
         for limit in limits:
             tag, cell, tat = self._find(limit.key)
             tat, verdict = advance(tat, now, limit)
-            refused = refused or not verdict.allowed
             changes.append((cell, tag, tat))
             verdicts.append(verdict)
-        if refused:
+            if not verdict.allowed:
+                allowed = False
+        if not allowed:
             raise limited(verdicts)
         for change in changes:
-            self._put(*change)
+            _CELL.pack_into(table, *change)
         return tuple(verdicts)
 
     def strike(self, key: str, window: float) -> int:
@@ -77,8 +82,10 @@ class Cells:
 
     def strikes(self, key: str, window: float) -> int:
         """How many strikes there are against `key`."""
-        now = self._wall_clock()
         _, _, until = self._find(f"strike\n{key}")
+        if not until:
+            return 0
+        now = self._wall_clock()
         return max(0, ceil((until - now) / window - 1e-6))
 
     def pardon(self, key: str) -> None:
@@ -99,6 +106,8 @@ class Cells:
         found, until = _CELL.unpack_from(table, cell)
         if found == tag:
             return tag, cell, until
+        if table[bucket : bucket + _BUCKET.size] == _EMPTY:
+            return tag, bucket, 0.0
         words = _BUCKET.unpack_from(table, bucket)
         tags, times = words[::2], words[1::2]
         known = tag in tags
