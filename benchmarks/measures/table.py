@@ -8,6 +8,7 @@ from benchmarks.measures import (
     bombs,
     burst,
     forward_auth,
+    gateway_faults,
     hit,
     networks,
     overload,
@@ -45,5 +46,6 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "revocation_live": revocation_live.measure,
     "single_use": single_use.measure,
     "store_faults": store_faults.measure,
+    "gateway_faults": gateway_faults.measure,
     "zero_trust_hit": zero_trust_hit.measure,
 }

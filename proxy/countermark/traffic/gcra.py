@@ -9,6 +9,9 @@ from math import ceil
 
 from msgspec import Struct
 
+_ROUNDING = 1.2e-7
+"""Unix seconds are floats in steps of a quarter of a microsecond: half a step may be lost with each request of a burst."""
+
 
 class Limit(Struct, frozen=True, kw_only=True):
     """One ceiling that one request counts against.
@@ -46,10 +49,10 @@ def advance(tat: float, now: float, limit: Limit) -> tuple[float, Verdict]:
     filled = tat - now
     start = 0.0 if filled < 0.0 else tolerance if filled > tolerance else filled
     reset = start + interval
-    # Unix seconds are floats in steps of a quarter of a microsecond, and the steps of a burst add up.
-    if reset > tolerance + interval / 1000 + 1e-6:
+    most = tolerance + limit.burst * _ROUNDING
+    if reset > most:
         return tat, Verdict(limit, False, 0, start, reset - tolerance)
-    return now + reset, Verdict(limit, True, max(0, int((tolerance - reset) / interval + 0.001)), reset, 0.0)
+    return now + reset, Verdict(limit, True, int((most - reset) / interval), reset, 0.0)
 
 
 def whole_seconds(seconds: float) -> int:
