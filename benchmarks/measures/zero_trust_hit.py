@@ -87,7 +87,7 @@ def _embedded(setting: Setting) -> dict[str, list[Round]]:
         rounds = {
             name: partial(_round, setting, gate, target, setting.place("wrk")) for name, (gate, target) in sides.items()
         }
-        return alternate(rounds, setting.rounds(15, 4))
+        return alternate(rounds, setting.rounds(11, 4))
 
 
 def _checked(setting: Setting, folder: Path, store: str) -> gateway.Gateway:

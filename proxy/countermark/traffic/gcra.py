@@ -9,8 +9,9 @@ from math import ceil
 
 from msgspec import Struct
 
-_ROUNDING = 1.2e-7
-"""Unix seconds are floats in steps of a quarter of a microsecond: half a step may be lost with each request of a burst."""
+_ROUNDING = 0.0005
+"""The share of a request that is let in beyond the burst: unix seconds are floats in steps of a quarter of a microsecond, and
+what rounding loses must not take the last request of a burst."""
 
 
 class Limit(Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ def advance(tat: float, now: float, limit: Limit) -> tuple[float, Verdict]:
     filled = tat - now
     start = 0.0 if filled < 0.0 else tolerance if filled > tolerance else filled
     reset = start + interval
-    most = tolerance + limit.burst * _ROUNDING
+    most = tolerance + interval * _ROUNDING
     if reset > most:
         return tat, Verdict(limit, False, 0, start, reset - tolerance)
     return now + reset, Verdict(limit, True, int((most - reset) / interval), reset, 0.0)

@@ -27,7 +27,7 @@ NEWEST = 10_000
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.5
 
 
 class LocalRevocations:
