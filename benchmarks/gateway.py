@@ -74,8 +74,18 @@ class Gateway:
     log: Path
     expires: int = field(default_factory=lambda: int(time.time()) + LIFE)
 
-    def target(self, key: str, query: str = "", *, site: str = "bench", expires: int = 0, address: str = "") -> str:
-        """A signed target for an object, such as target("photo.jpg", "w=800&q=80"); `expires` 0 is some hours ahead."""
+    def target(
+        self,
+        key: str,
+        query: str = "",
+        *,
+        site: str = "bench",
+        expires: int = 0,
+        address: str = "",
+        facts: Mapping[str, str] = {},
+    ) -> str:
+        """A signed target for an object, such as target("photo.jpg", "w=800&q=80"); `expires` 0 is some hours ahead.
+        `facts` are further signed ones, by their names in the URL."""
         path = f"/remote/{key}" if site == "remote" else f"/{key}"
         unsigned = f"{path}?{query}" if query else path
         return mint_native(
@@ -84,6 +94,7 @@ class Gateway:
             key=self.key,
             expires=expires or self.expires,
             address=ip_network(address) if address else None,
+            facts=facts,
         )
 
     def fetch(self, key: str, query: str = "") -> bytes:
@@ -228,6 +239,9 @@ def start(
     descriptors: int = 0,
     listening: socket.socket | None = None,
     disk: bool = True,
+    hops: Mapping[str, object] | None = None,
+    sections: Mapping[str, object] | None = None,
+    site: Mapping[str, object] | None = None,
 ) -> Gateway:
     """Start a gateway and wait until it is ready. Raises RuntimeError.
 
@@ -238,6 +252,9 @@ def start(
     descriptors  its limit of open files
     listening    hand it this socket (LISTEN_FDS) instead of an address of its own
     disk         whether it has a disk cache
+    hops         proxies in front
+    sections     further sections of its settings, such as store; paths are meant from `folder`
+    site         further keys of the site `bench`
     """
     folder.mkdir(parents=True, exist_ok=True)
     public = listening.getsockname() if listening else ("127.0.0.1", free_port())
@@ -246,13 +263,19 @@ def start(
     _write(
         folder / "settings.yaml",
         {
-            "server": {"listen": _text(public), "admin": _text(admin), "workers": workers, **_asked(forward_auth)},
+            "server": {
+                "listen": _text(public),
+                "admin": _text(admin),
+                "workers": workers,
+                **_front(forward_auth, hops),
+            },
             "keys": str(folder / "keys.yaml"),
             "cache": {"disk": str(folder / "cache") if disk else "", "disk_size": "4GiB"},
             "render": dict(render or {}),
             "origins": _origins(originals, remote),
-            "sites": _sites(remote, shared=forward_auth is not None),
+            "sites": _sites(remote, {"shared_caches": forward_auth is not None, **(site or {})}),
             "log": {"format": "json", "level": "warning", "requests": False},
+            **(sections or {}),
         },
     )
     log = folder / f"gateway-{public[1]}-{admin[1]}.log"
@@ -299,16 +322,14 @@ def _origins(originals: Path, remote: str) -> dict[str, object]:
     return origins
 
 
-def _asked(forward_auth: Mapping[str, object] | None) -> dict[str, object]:
+def _front(forward_auth: Mapping[str, object] | None, hops: Mapping[str, object] | None) -> dict[str, object]:
     if forward_auth is None:
-        return {}
+        return {"hops": dict(hops)} if hops else {}
     return {"trusted_proxies": ["127.0.0.0/8"], "forward_auth": dict(forward_auth)}
 
 
-def _sites(remote: str, *, shared: bool) -> list[dict[str, object]]:
-    sites: list[dict[str, object]] = [
-        {"name": "bench", "origin": "local", "accept": ["native"], "shared_caches": shared}
-    ]
+def _sites(remote: str, further: Mapping[str, object]) -> list[dict[str, object]]:
+    sites: list[dict[str, object]] = [{"name": "bench", "origin": "local", "accept": ["native"], **further}]
     if remote:
         sites.append({"name": "remote", "origin": "remote", "match": {"prefix": "/remote/"}, "accept": ["native"]})
     return sites

@@ -96,6 +96,12 @@ class Conversation(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
         self.open = True
 
+    @property
+    def port(self) -> int:
+        """Its own end's."""
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
     def ask(self, target: str, at: float, method: str = "GET", extra: str = "") -> asyncio.Future[Sample]:
         """Send a request; the future never raises."""
         assert self._transport is not None
@@ -204,22 +210,29 @@ async def closed_loop(
     until: Callable[[], bool] = lambda: False,
     patience: float = 60.0,
     fresh: bool = False,
+    extra: str = "",
 ) -> Load:
     """`clients` clients, each asking for the next target as soon as it has its answer, until there are no more.
 
-    `fresh` opens a connection for each request.
+    `fresh` opens a connection for each request. `extra` are further header lines.
     """
     queue = iter(targets)
     load = Load()
     start, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(_client(address, queue, load, until, patience, fresh) for _ in range(clients)))
+    await asyncio.gather(*(_client(address, queue, load, until, patience, fresh, extra) for _ in range(clients)))
     load.seconds = time.perf_counter() - start
     load.client_cpu = time.process_time() - cpu
     return load
 
 
 async def _client(
-    address: Address, queue: Iterator[str], load: Load, until: Callable[[], bool], patience: float, fresh: bool
+    address: Address,
+    queue: Iterator[str],
+    load: Load,
+    until: Callable[[], bool],
+    patience: float,
+    fresh: bool,
+    extra: str,
 ) -> None:
     conversation: Conversation | None = None
     for target in queue:
@@ -228,7 +241,7 @@ async def _client(
             async with asyncio.timeout(patience):
                 if conversation is None or not conversation.open:
                     conversation = await connect(address)
-                load.samples.append(await conversation.ask(target, at))
+                load.samples.append(await conversation.ask(target, at, extra=extra))
         except (OSError, TimeoutError):
             load.samples.append(Sample(at, time.perf_counter() - at, 0, 0, b"", 0.0))
             await asyncio.sleep(0.005)

@@ -29,6 +29,23 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def peer_of(port: int, pids: Iterable[int]) -> int | None:
+    """Which of these processes holds the other end of the connection from this port on 127.0.0.1."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[2] == f"0100007F:{port:04X}"}
+    for pid in pids:
+        if any(_link(place) in sockets for place in Path(f"/proc/{pid}/fd").iterdir()):
+            return pid
+    return None
+
+
+def _link(place: Path) -> str:
+    try:
+        return os.readlink(place)
+    except OSError:
+        return ""
+
+
 def leaves(pid: int) -> list[int]:
     """The descendants that have no children of their own."""
     return [member for member in tree(pid) if member != pid and not children_of(member)]

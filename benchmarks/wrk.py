@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,13 @@ local requests = {}
 local turn = 0
 
 function init(args)
+  local fields = {}
+  for place = 2, #args do
+    local name, value = args[place]:match("([^:]+): (.*)")
+    fields[name] = value
+  end
   for target in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("GET", target, {["Host"] = args[2]})
+    requests[#requests + 1] = wrk.format("GET", target, fields)
   end
 end
 
@@ -47,13 +52,23 @@ class Run:
 
 
 def run(
-    address: Address, targets: Sequence[str], folder: Path, *, host: str, connections: int, seconds: float, core: int
+    address: Address,
+    targets: Sequence[str],
+    folder: Path,
+    *,
+    host: str,
+    connections: int,
+    seconds: float,
+    core: int,
+    fields: Mapping[str, str] = {},
 ) -> Run:
-    """Run wrk, pinned to one core. Raises RuntimeError where it says nothing that we understand."""
+    """Run wrk, pinned to one core; `fields` are sent with each request. Raises RuntimeError where it says nothing that we
+    understand."""
     (folder / "wrk.lua").write_text(SCRIPT)
     (folder / "targets").write_text("\n".join(targets) + "\n")
     command = ["taskset", "-c", str(core), str(tool("wrk")), "-t1", f"-c{connections}", f"-d{seconds:g}s"]
-    command += ["-s", "wrk.lua", f"http://{address[0]}:{address[1]}", "--", "targets", host]
+    command += ["-s", "wrk.lua", f"http://{address[0]}:{address[1]}", "--", "targets"]
+    command += [f"{name}: {value}" for name, value in {"Host": host, **fields}.items()]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds + 30, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:

@@ -8,12 +8,14 @@ from benchmarks.measures import (
     bombs,
     burst,
     forward_auth,
+    gateway_faults,
     hit,
     networks,
     overload,
     peers,
     render,
     restart,
+    revocation_live,
     revocations,
     rotation,
     single_use,
@@ -22,6 +24,7 @@ from benchmarks.measures import (
     stream,
     verify,
     wall,
+    zero_trust_hit,
 )
 from benchmarks.result import Result
 from benchmarks.setting import Setting
@@ -42,6 +45,9 @@ MEASURES: Mapping[str, Callable[[Setting], Result]] = {
     "slow": slow.measure,
     "restart": restart.measure,
     "overload": overload.measure,
+    "revocation_live": revocation_live.measure,
     "single_use": single_use.measure,
     "store_faults": store_faults.measure,
+    "gateway_faults": gateway_faults.measure,
+    "zero_trust_hit": zero_trust_hit.measure,
 }

@@ -273,6 +273,32 @@ async def test_a_folder_that_cannot_be_made_is_told_at_once(source: MemoryList, 
         await LocalRevocations(source, tmp_path / "file" / "copy").start()
 
 
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a file system that takes nothing, not even root's")
+async def test_a_folder_that_takes_nothing_is_not_needed(source: MemoryList) -> None:
+    """As on a read-only root: the list is kept in memory, and what is revoked is found."""
+    replica = LocalRevocations(source, Path("/sys/kernel/countermark"))
+    await replica.start()
+    try:
+        await source.append(users(0, 5))
+        await eventually(lambda: revoked(replica, "u4") is not None)
+        assert replica.stale == ""
+    finally:
+        await replica.close()
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a file system that takes nothing, not even root's")
+async def test_a_list_too_long_for_memory_is_never_taken_for_whole(source: MemoryList) -> None:
+    """It says why, so that what must fail closed does."""
+    await source.append(users(0, 50))
+    replica = LocalRevocations(source, Path("/sys/kernel/countermark"), newest=10)
+    await replica.start(patience=0.2)
+    try:
+        assert "not loaded yet" in replica.stale
+        assert "/sys/kernel/countermark" in replica.stale
+    finally:
+        await replica.close()
+
+
 async def test_an_answer_is_never_forgotten_while_files_change(source: MemoryList, replica_of: Start) -> None:
     """What was revoked once is revoked at every later moment, over many merges and remaps."""
     replicas = [replica_of(newest=20) for _ in range(2)]

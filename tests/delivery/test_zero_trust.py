@@ -190,6 +190,26 @@ async def test_the_template_decides_about_elements_life_and_country(make_world: 
     assert await world.reason(world.sign("/shop/cat.jpg", uid="anna", life=7200), country="CH") == "lifetime_exceeded"
 
 
+async def test_who_was_let_in_opens_to_nobody_else_and_no_longer(make_world: MakeWorld) -> None:
+    """What is remembered of one caller holds for the same address and country alone, and never for the time."""
+    home = NetworkSet([ip_network("192.0.2.0/24")])
+    world = make_world(
+        networks=home,
+        template=template("expires: {ttl: 15m}\ngeo: {allow: [CH, US-CA]}\nnetwork: {deny: [192.0.2.9]}\n"),
+    )
+    signed = world.sign("/shop/cat.jpg", life=600, geo="CH.NO")
+    for client, country, reason in (
+        ("192.0.2.1", "NO", "country_not_allowed"),
+        ("192.0.2.9", "CH", "client_ip_not_allowed"),
+        ("198.51.100.1", "CH", "client_ip_not_allowed"),
+    ):
+        assert await world.reason(signed, country="CH") == ""
+        assert await world.reason(signed, country=country, client=client) == reason
+    assert await world.reason(signed, country="CH") == ""
+    world.now += 601
+    assert await world.reason(signed, country="CH") == "expired"
+
+
 async def test_ceilings_count_hits_and_say_how_much_is_left(make_world: MakeWorld) -> None:
     """RateLimit and Retry-After, from memory too."""
     world = make_world(template=template("ceiling: {address: {requests: 60, per: 1m, burst: 3}}\n"))

@@ -295,7 +295,7 @@ class World:
 
 def field(answer: Answer, name: str) -> str:
     """A header field of an answer, "" where it has none."""
-    return dict(answer.headers).get(name, "")
+    return dict(answer.headers + answer.momentary).get(name, "")
 
 
 async def whole(answer: Answer) -> bytes:

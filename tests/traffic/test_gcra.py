@@ -27,6 +27,16 @@ def test_a_burst_passes_and_the_next_one_is_told_how_long_to_wait() -> None:
     assert advance(tat, NOW + 2, limit())[1].allowed
 
 
+@given(st.floats(1.7e9, 1.9e9), st.integers(1, 3600), st.integers(1, 60))
+def test_a_whole_burst_passes_at_any_moment(now: float, per_minute: int, burst: int) -> None:
+    """Rounding of clocks takes nobody's last request."""
+    one, tat = limit(60 / per_minute, burst), 0.0
+    for remaining in reversed(range(burst)):
+        tat, verdict = advance(tat, now, one)
+        assert (verdict.allowed, verdict.remaining) == (True, remaining)
+    assert not advance(tat, now, one)[1].allowed
+
+
 def test_an_idle_bucket_is_whole_again() -> None:
     """What was used long ago counts for nothing."""
     tat, _ = advance(NOW, NOW, limit())

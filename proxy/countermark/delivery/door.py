@@ -95,15 +95,14 @@ class FrontDoor:
         self._sentry.passed(warrant.holder)
         _name(event, warrant.holder)
         event.cache = "hit"
-        answer = respond(rendition, warrant, request, event)
-        return replace(answer, headers=answer.headers + rate_fields(verdicts)) if verdicts else answer
+        return respond(rendition, warrant, request, event, verdicts)
 
     async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Whether another proxy may answer this request of its own, by the very checks that a picture takes."""
         warrant = await self._warrant(request, event)
         answer = vouch(warrant, request.received)
         entry = await self._enter(warrant.holder, request, event)
-        return replace(answer, headers=answer.headers + rate_fields(entry.verdicts))
+        return replace(answer, momentary=rate_fields(entry.verdicts))
 
     async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
@@ -191,8 +190,7 @@ class FrontDoor:
     async def _deliver(self, warrant: Warrant, entry: Entry, request: EdgeRequest, event: RequestEvent) -> Answer:
         if entry.use is None:
             obtained = await self._obtain(warrant.plan, request.headers, event)
-            answer = respond(obtained, warrant, request, event)
-            return replace(answer, headers=answer.headers + rate_fields(entry.verdicts)) if entry.verdicts else answer
+            return respond(obtained, warrant, request, event, entry.verdicts)
         whole = once.whole(request)
         try:
             obtained = await self._obtain(warrant.plan, whole.headers, event)

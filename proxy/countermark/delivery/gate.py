@@ -22,7 +22,7 @@ from countermark.identity.session import Session
 from countermark.policy import decide
 from countermark.policy.template import Template
 from countermark.ports import RevocationReplica
-from countermark.signing.verify import admit
+from countermark.signing.verify import admit, in_force
 from countermark.traffic.gcra import Limit
 
 
@@ -68,17 +68,28 @@ class Gate:
         """Raises what `admit` and `decide.admit` raise, and Revoked, SessionEnded, ClientUnknown, ClientIpNotAllowed,
         StoreUnavailable."""
         now = request.received
-        claims = admit(holder.proof, request.client, now, country=request.country)
+        caller = (request.client, request.country, request.region)
+        known = caller == holder.clearance.caller
+        if known:
+            in_force(holder.proof, now)
+        else:
+            admit(holder.proof, request.client, now, country=request.country)
         self._check_revocations(holder, now)
         if holder.session is not None and not holder.session.lives(now):
             raise SessionEnded("The session that the URL was signed for has ended.")
-        self._check_networks(holder, request)
-        if holder.template is not None:
-            moment = decide.Moment(now=now, address=request.client, country=request.country, region=request.region)
-            decide.admit(holder.template, claims, moment)
+        if not known:
+            self._check_caller(holder, request)
+            holder.clearance.caller = caller
 
     def limits(self, holder: Holder, address: str) -> tuple[Limit, ...]:
         """The ceilings that the request counts against: the client's own, then the template's; `address` as text."""
+        clearance = holder.clearance
+        if clearance.address != address:
+            clearance.limits = self._limits(holder, address)
+            clearance.address = address
+        return clearance.limits
+
+    def _limits(self, holder: Holder, address: str) -> tuple[Limit, ...]:
         limits: list[Limit] = []
         client = holder.client
         if client is not None and client.rate:
@@ -99,6 +110,14 @@ class Gate:
         if found is not None:
             raise Revoked("The URL was revoked.", private=f"by {found.kind}: {found.reason}")
         holder.clearance.version = version
+
+    def _check_caller(self, holder: Holder, request: EdgeRequest) -> None:
+        self._check_networks(holder, request)
+        if holder.template is not None:
+            moment = decide.Moment(
+                now=request.received, address=request.client, country=request.country, region=request.region
+            )
+            decide.admit(holder.template, holder.claims, moment)
 
     def _check_networks(self, holder: Holder, request: EdgeRequest) -> None:
         client = holder.client

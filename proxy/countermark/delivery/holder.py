@@ -5,21 +5,34 @@ from __future__ import annotations
 from msgspec import Struct
 
 from countermark.core.grant import Claims
+from countermark.core.request import Address
 from countermark.delivery.sites import Site
 from countermark.identity.client import Client
 from countermark.identity.revocation import Handle
 from countermark.identity.session import Session
 from countermark.policy.template import Template
 from countermark.signing.verify import Proof
+from countermark.traffic.gcra import Limit
+
+Caller = tuple[Address, str, str]
+"""Address, country and region of a request's client."""
 
 
 class Clearance:
-    """At which version of the revocations a holder was last found clear; it stays true while the version stands."""
+    """What was last found of a holder, so that it is not looked for again on every request.
 
-    __slots__ = ("version",)
+    version   of the revocations at which he was clear; it stays true while the version stands
+    caller    for whom signature, networks and policy were open; it stays true, as time only shortens what is left
+    address   as text, for which `limits` are the ceilings
+    """
+
+    __slots__ = ("address", "caller", "limits", "version")
 
     def __init__(self) -> None:
         self.version = -1
+        self.caller: Caller | None = None
+        self.address: str | None = None
+        self.limits: tuple[Limit, ...] = ()
 
 
 class Holder(Struct, frozen=True, kw_only=True):

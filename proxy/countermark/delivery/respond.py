@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
+from math import ceil
 
 from countermark.core.answer import Answer
 from countermark.core.events import RequestEvent
@@ -17,9 +18,10 @@ from countermark.delivery.sites import Site
 from countermark.delivery.warrants import Warrant
 from countermark.identity.surrogate import tags
 from countermark.policy.decide import disclosed
-from countermark.traffic.gcra import Verdict, whole_seconds
+from countermark.traffic.gcra import Limit, Verdict, whole_seconds
 
 Fields = list[tuple[str, str]]
+Rates = tuple[tuple[str, str], ...]
 
 # A picture is data and nothing else: never sniffed as a script, never a document with rights, never a Referer source.
 SECURITY_FIELDS: tuple[tuple[str, str], ...] = (
@@ -56,16 +58,23 @@ def cache_control(site: Site, grant: Grant, now: float) -> str:
     return f"{'public' if grant.shareable else 'private'}, max-age={seconds}, must-revalidate"
 
 
-def respond(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Answer:
-    """The answer. Raises RangeNotSatisfiable."""
+def respond(
+    obtained: Obtained,
+    warrant: Warrant,
+    request: EdgeRequest,
+    event: RequestEvent,
+    verdicts: tuple[Verdict, ...] = (),
+) -> Answer:
+    """The answer, with where the request stands at its ceilings. Raises RangeNotSatisfiable."""
+    rates = rate_fields(verdicts)
     fields = _common_fields(obtained, warrant, request, event)
     if isinstance(obtained, Unchanged):
-        return Answer(status=304, headers=tuple(fields))
+        return Answer(status=304, headers=tuple(fields), momentary=rates)
     if isinstance(obtained, Passage):
-        return _passage(obtained, fields)
+        return _passage(obtained, fields, rates)
     if not_modified(request.headers, obtained.etag, obtained.modified):
-        return Answer(status=304, headers=tuple(fields))
-    return _rendition(obtained, fields, request)
+        return Answer(status=304, headers=tuple(fields), momentary=rates)
+    return _rendition(obtained, fields, rates, request)
 
 
 def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Fields:
@@ -96,19 +105,21 @@ def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
     return tuple(fields)
 
 
-def rate_fields(verdicts: tuple[Verdict, ...]) -> tuple[tuple[str, str], ...]:
+def rate_fields(verdicts: tuple[Verdict, ...]) -> Rates:
     """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): quota and window in whole seconds, what
     remains and when it is whole again."""
     if not verdicts:
         return ()
-    policy = ", ".join(
-        f'"{verdict.limit.name}";q={verdict.limit.burst};w={whole_seconds(verdict.limit.interval * verdict.limit.burst)}'
-        for verdict in verdicts
+    state = [f'"{verdict.limit.name}";r={verdict.remaining};t={ceil(verdict.reset) or 1}' for verdict in verdicts]
+    policy = _rate_policy(tuple([verdict.limit for verdict in verdicts]))
+    return ("RateLimit-Policy", policy), ("RateLimit", ", ".join(state))
+
+
+@lru_cache(1024)
+def _rate_policy(limits: tuple[Limit, ...]) -> str:
+    return ", ".join(
+        [f'"{limit.name}";q={limit.burst};w={whole_seconds(limit.interval * limit.burst)}' for limit in limits]
     )
-    state = ", ".join(
-        f'"{verdict.limit.name}";r={verdict.remaining};t={whole_seconds(verdict.reset)}' for verdict in verdicts
-    )
-    return ("RateLimit-Policy", policy), ("RateLimit", state)
 
 
 @lru_cache(1024)
@@ -121,24 +132,26 @@ def server_timing(stages: dict[str, float]) -> str:
     return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
 
 
-def _rendition(rendition: Rendition, fields: Fields, request: EdgeRequest) -> Answer:
+def _rendition(rendition: Rendition, fields: Fields, rates: Rates, request: EdgeRequest) -> Answer:
     fields.append(("Content-Type", rendition.content_type))
     fields.append(("Accept-Ranges", "bytes"))
     size = len(rendition.body)
     part = wanted_range(request.headers, rendition.etag, size) if request.method == "GET" else None
     if part is None:
-        return Answer(status=200, headers=tuple(fields), body=rendition.body, length=size)
+        return Answer(status=200, headers=tuple(fields), momentary=rates, body=rendition.body, length=size)
     fields.append(("Content-Range", f"bytes {part.first}-{part.last}/{size}"))
     body = rendition.body[part.first : part.last + 1]
-    return Answer(status=206, headers=tuple(fields), body=body, length=len(body))
+    return Answer(status=206, headers=tuple(fields), momentary=rates, body=body, length=len(body))
 
 
-def _passage(passage: Passage, fields: Fields) -> Answer:
+def _passage(passage: Passage, fields: Fields, rates: Rates) -> Answer:
     fields.append(("Content-Type", passage.content_type))
     size, part = passage.facts.size, passage.part
     if passage.etag and size is not None:
         fields.append(("Accept-Ranges", "bytes"))
     if part is None:
-        return Answer(status=200, headers=tuple(fields), stream=passage.stream, length=size)
+        return Answer(status=200, headers=tuple(fields), momentary=rates, stream=passage.stream, length=size)
     fields.append(("Content-Range", f"bytes {part.first}-{part.last}/{size}"))
-    return Answer(status=206, headers=tuple(fields), stream=passage.stream, length=part.last - part.first + 1)
+    return Answer(
+        status=206, headers=tuple(fields), momentary=rates, stream=passage.stream, length=part.last - part.first + 1
+    )

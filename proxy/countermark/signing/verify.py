@@ -169,6 +169,21 @@ def admit(proof: Proof, client: Address, now: float, *, country: str = "") -> Cl
     return proof.claims
 
 
+def in_force(proof: Proof, now: float) -> None:
+    """Steps 6 and 7 alone, for whom `admit` has let in before, with the same address and country: step 8 is the same for
+    them at every moment.
+
+    Raises KeyInactive, NotYetValid, Expired or LifetimeExceeded, with the dialect that refused.
+    """
+    if proof.outer is not None:
+        in_force(proof.outer, now)
+    try:
+        _check_validity(proof.claims, proof.key, now)
+    except CountermarkError as error:
+        error.dialect = proof.claims.dialect
+        raise
+
+
 def _check_validity(claims: Claims, key: Key, now: float) -> None:
     if not key.verifies(now):
         raise KeyInactive("The key that signed this URL is not in use.", private=f"key {key.id} is {key.state}")

@@ -9,6 +9,10 @@ from math import ceil
 
 from msgspec import Struct
 
+_ROUNDING = 0.0005
+"""The share of a request that is let in beyond the burst: unix seconds are floats in steps of a quarter of a microsecond, and
+what rounding loses must not take the last request of a burst."""
+
 
 class Limit(Struct, frozen=True, kw_only=True):
     """One ceiling that one request counts against.
@@ -25,7 +29,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     burst: int
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True):
     """Where a request stands at one limit: what remains now, seconds until the bucket is whole again, and seconds until
     one more is allowed (0 where it was)."""
 
@@ -41,14 +45,15 @@ def advance(tat: float, now: float, limit: Limit) -> tuple[float, Verdict]:
 
     Times are seconds of one clock; a TAT in the far future, as after a clock that was set back, counts as a full bucket.
     """
-    tolerance = limit.interval * limit.burst
-    start = min(max(tat, now), now + tolerance)
-    new = start + limit.interval
-    if new - now > tolerance + 1e-9:
-        wait = new - now - tolerance
-        return tat, Verdict(limit=limit, allowed=False, remaining=0, reset=start - now, retry_after=wait)
-    remaining = int((tolerance - (new - now)) / limit.interval + 1e-9)
-    return new, Verdict(limit=limit, allowed=True, remaining=remaining, reset=new - now, retry_after=0.0)
+    interval = limit.interval
+    tolerance = interval * limit.burst
+    filled = tat - now
+    start = 0.0 if filled < 0.0 else tolerance if filled > tolerance else filled
+    reset = start + interval
+    most = tolerance + interval * _ROUNDING
+    if reset > most:
+        return tat, Verdict(limit, False, 0, start, reset - tolerance)
+    return now + reset, Verdict(limit, True, int((most - reset) / interval), reset, 0.0)
 
 
 def whole_seconds(seconds: float) -> int:

@@ -70,7 +70,9 @@ def header_block(answer: Answer, framing: Framing, date: bytes) -> bytes:
 
     Raises ValueError for a field with a line break or NUL in it (response splitting) or with text outside Latin-1.
     """
-    lines = [_STATUS_LINES[answer.status], date, _field_lines(answer.headers)]
+    lines = [_STATUS_LINES[answer.status], date, _remembered_lines(answer.headers)]
+    if answer.momentary:
+        lines.append(_field_lines(answer.momentary))
     if framing.chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif answer.length is not None:
@@ -85,13 +87,15 @@ def header_block(answer: Answer, framing: Framing, date: bytes) -> bytes:
     return b"".join(lines)
 
 
-@lru_cache(1024)
 def _field_lines(fields: tuple[tuple[str, str], ...]) -> bytes:
-    """Remembered, because a cached picture is answered with the same fields again and again."""
     text = "".join([f"{name}: {value}\r\n" for name, value in fields])
     if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
         raise ValueError("a header field holds a line break or NUL")
     return text.encode("latin-1")
+
+
+# A cached picture is answered with the same fields again and again.
+_remembered_lines = lru_cache(1024)(_field_lines)
 
 
 async def send(connection: Connection, head: bytes, answer: Answer, framing: Framing) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -24,8 +25,9 @@ log = structlog.get_logger("countermark.revocations")
 
 NEWEST = 10_000
 
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.5
 
 
 class LocalRevocations:
@@ -62,17 +64,23 @@ class LocalRevocations:
     async def start(self, *, patience: float = 5.0) -> None:
         """Begin to follow the list; returns once all of it is known, or after `patience` seconds, with `stale` set.
 
-        Raises ConfigurationInvalid where the folder cannot be made.
+        Where nothing may be written the list is kept in memory alone, as long as it is short. Raises ConfigurationInvalid
+        where the folder's name is taken.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            fault = Fault(path="revocation.folder", message=f"{self._folder} cannot be used: {error.strerror}")
-            raise ConfigurationInvalid([fault]) from None
+            self._go_without(error)
         self._following = asyncio.create_task(self._stay_current(), name="revocations")
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._loaded.wait()
+
+    def _go_without(self, error: OSError) -> None:
+        if error.errno not in _READ_ONLY:
+            fault = Fault(path="revocation.folder", message=f"{self._folder} cannot be used: {error.strerror}")
+            raise ConfigurationInvalid([fault]) from None
+        log.warning("revocations are kept in memory alone", folder=str(self._folder), reason=error.strerror)
 
     async def close(self) -> None:
         """Ends the background work, and a merge of this process; nothing is lost by that."""

@@ -36,6 +36,7 @@ _BUCKET = struct.Struct("@" + "Qd" * _WAYS)
 _CELL = struct.Struct("@Qd")
 _ALARM = struct.Struct("@d")
 _ALARM_AT = 64
+_EMPTY = bytes(_BUCKET.size)
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
 _MOST_STRIKES = 1000
@@ -55,14 +56,17 @@ class Cells:
 
     def take(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...]:
         """Count one request against all limits, or against none. Raises RateLimited."""
-        changes, verdicts, refused = [], [], False
+        if not limits:
+            return ()
+        changes, verdicts, allowed = [], [], True
         for limit in limits:
             tag, cell, tat = self._find(limit.key)
             new, verdict = advance(tat, now, limit)
-            refused = refused or not verdict.allowed
             changes.append((cell, tag, tat, new, limit.interval))
             verdicts.append(verdict)
-        if refused:
+            if not verdict.allowed:
+                allowed = False
+        if not allowed:
             raise limited(verdicts)
         for change in changes:
             self._add(*change)
@@ -111,6 +115,8 @@ class Cells:
         found, until = _CELL.unpack_from(table, cell)
         if found == tag:
             return tag, cell, until
+        if table[bucket : bucket + _BUCKET.size] == _EMPTY:
+            return tag, bucket, 0.0
         words = _BUCKET.unpack_from(table, bucket)
         tags, times = words[::2], words[1::2]
         known = tag in tags

@@ -33,7 +33,7 @@ for i = 1, count do
   local tolerance = interval * burst
   local start = math.min(math.max(tonumber(redis.call('GET', KEYS[i]) or now) - now, 0), tolerance)
   filled[i] = start + interval
-  if filled[i] > tolerance + 1e-9 then answer[1] = 'limited' end
+  if filled[i] > tolerance + interval * 0.0005 then answer[1] = 'limited' end
   answer[i + 1] = string.format('%.17g', start)
 end
 if answer[1] ~= 'ok' then return answer end
