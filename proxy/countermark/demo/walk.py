@@ -18,7 +18,8 @@ PAUSE_SECONDS = 0.01
 
 _CONNECTIONS = 8
 _BYSTANDERS = 2
-_AFTERWARDS = 25
+_BREATH_SECONDS = 0.04
+_AFTERWARDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,7 @@ def _undisturbed(ask: Ask, bystander: Callable[[], int]) -> tuple[Reply, list[st
                 statuses.append(bystander())
             except (OSError, http.client.HTTPException):
                 statuses.append(0)
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(_BREATH_SECONDS)
         return statuses
 
     with ThreadPoolExecutor(_BYSTANDERS) as pool:
