@@ -37,6 +37,7 @@ _CELL = struct.Struct("@Qd")
 _EMPTY = bytes(_BUCKET.size)
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
+_NOWHERE = (0, 0, 0)  # no tag stands at the head
 _MOST_STRIKES = 1000
 
 log = structlog.get_logger("countermark.cells")
@@ -59,7 +60,10 @@ class Cells:
         table = self._map or self._opened()
         changes, verdicts, allowed = [], [], True
         for limit in limits:
-            tag, cell, tat = self._find(limit.key)
+            tag, _, cell = self._places.get(limit.key) or _NOWHERE
+            found, tat = _CELL.unpack_from(table, cell)
+            if found != tag:
+                tag, cell, tat = self._find(limit.key)
             tat, verdict = advance(tat, now, limit)
             changes.append((cell, tag, tat))
             verdicts.append(verdict)
