@@ -87,7 +87,7 @@ def measure(setting: Setting) -> Result:
         "all rows but the last two: revocation.when_stale is serve, else everything is refused after max_staleness (2 s)",
         "known: from the fault to the first single-use URL that is refused with 503, while others are served; over: from "
         "its end to the first single-use URL that opens",
-        f"p99: cached hits at {RATE:g} a second over {scene.seconds or setting.seconds(2.0, 1.0):g} s that begin with the "
+        f"p99: cached hits at {RATE:g} a second over {setting.seconds(2.0, 1.0):g} s that begin with the "
         "fault, by the same before it, while single-use URLs are tried; counted ones ask the Redis before and are counted "
         "by this machine during it, and those that ask while it is not known yet wait for a tenth of a second",
         *(f"{mode}: single-use URLs during the fault met {dict(met[mode])}" for mode in FAULTS),
