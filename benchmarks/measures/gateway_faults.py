@@ -87,9 +87,9 @@ def measure(setting: Setting) -> Result:
         "all rows but the last two: revocation.when_stale is serve, else everything is refused after max_staleness (2 s)",
         "known: from the fault to the first single-use URL that is refused with 503, while others are served; over: from "
         "its end to the first single-use URL that opens",
-        f"p99: cached hits at {RATE:g} a second over {scene.seconds or setting.seconds(2.0, 1.0):g} s that begin with the "
-        "fault, by the same before it; counted ones ask the Redis before and are counted by this machine during it, and those "
-        "that ask while it is not known yet wait for a tenth of a second",
+        f"p99: cached hits at {RATE:g} a second over {setting.seconds(2.0, 1.0):g} s that begin with the "
+        "fault, by the same before it, while single-use URLs are tried; counted ones ask the Redis before and are counted "
+        "by this machine during it, and those that ask while it is not known yet wait for a tenth of a second",
         *(f"{mode}: single-use URLs during the fault met {dict(met[mode])}" for mode in FAULTS),
     ]
     return _result(figures, notes, [])
@@ -129,13 +129,14 @@ def _gateway(setting: Setting, proxy: FaultyProxy, *, when_stale: str) -> gatewa
 
 async def _round(scene: Scene, mode: Mode) -> Seen:
     await _until(scene, OPEN, once=True)
-    before = await _loads(scene)
+    quiet = asyncio.create_task(_loads(scene))
+    await _tickets(scene, quiet)
     during = asyncio.create_task(_loads(scene))
     await asyncio.to_thread(scene.proxy.become, mode)
     start = time.perf_counter()
     known = await _until(scene, UNSURE, once=True) - start
     tickets = await _tickets(scene, during)
-    plain, counted = (slow / quick for slow, quick in zip(await during, before, strict=True))
+    plain, counted = (slow / quick for slow, quick in zip(await during, await quiet, strict=True))
     await asyncio.to_thread(scene.proxy.become, "pass")
     start = time.perf_counter()
     over = await _until(scene, OPEN, once=True) - start

@@ -179,7 +179,7 @@ class Edge:
             target=message.path,
             now=event.received,
         )
-        if client.trusted and _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
+        if client.trusted and "x-request-id" in headers and _REQUEST_ID.fullmatch(headers["x-request-id"]):
             event.id = headers["x-request-id"]
         event.client = client.text
         event.method, event.path = message.method, _printable(message.path.partition("?")[0])

@@ -39,6 +39,7 @@ _ALARM_AT = 64
 _EMPTY = bytes(_BUCKET.size)
 _SIZE = _HEAD + _BUCKETS * _BUCKET.size
 _PLACES = 8192
+_NOWHERE = (0, 0, 0)  # no tag stands at the head
 _MOST_STRIKES = 1000
 
 log = structlog.get_logger("countermark.cells")
@@ -58,9 +59,13 @@ class Cells:
         """Count one request against all limits, or against none. Raises RateLimited."""
         if not limits:
             return ()
+        table = self._map or self._opened()
         changes, verdicts, allowed = [], [], True
         for limit in limits:
-            tag, cell, tat = self._find(limit.key)
+            tag, _, cell = self._places.get(limit.key) or _NOWHERE
+            found, tat = _CELL.unpack_from(table, cell)
+            if found != tag:
+                tag, cell, tat = self._find(limit.key)
             new, verdict = advance(tat, now, limit)
             changes.append((cell, tag, tat, new, limit.interval))
             verdicts.append(verdict)
