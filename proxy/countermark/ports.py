@@ -305,7 +305,8 @@ class Revoked(Struct, frozen=True, kw_only=True):
 class RevocationReplica(Protocol):
     """This process's exact copy of the list, kept up to date in the background. Never waits.
 
-    version   changes whenever an answer may: what was clear at this version is clear while it stands
+    version   0 before the list was read the first time; changes whenever an answer may: what was clear at this version is
+              clear while it stands
     stale     why the copy may be behind, "" while it is known to be fresh; then what must fail closed does
     """
 

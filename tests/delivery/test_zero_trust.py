@@ -81,6 +81,13 @@ async def test_a_list_that_may_be_behind_opens_nothing_unless_told_so(
     assert await world.reason(signed) == reason
 
 
+async def test_a_list_that_was_never_read_opens_nothing_whatever_is_set(make_world: MakeWorld) -> None:
+    """A worker that starts while the store is away would else open what was revoked long ago."""
+    world = make_world(serve_stale=True)
+    world.revocations.version, world.revocations.stale = 0, "not loaded yet"
+    assert await world.reason(world.sign("/shop/cat.jpg")) == "store_unavailable"
+
+
 async def test_a_client_signs_with_the_seed_of_its_session(make_world: MakeWorld) -> None:
     """Session, user and client come from the session; no shared cache keeps the answer, and none beyond its end."""
     world = make_world()

@@ -148,7 +148,7 @@ class Revocations:
     """A replica that is told by hand what is revoked."""
 
     def __init__(self) -> None:
-        self.version = 0
+        self.version = 1
         self.stale = ""
         self.asked = 0
         self._named: set[tuple[str, str]] = set()

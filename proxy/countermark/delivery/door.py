@@ -225,4 +225,4 @@ def _name_proof(event: RequestEvent, site: Site, claims: Claims) -> None:
 
 
 def _label(claims: Claims) -> str:
-    return claims.id.hex()[:16]
+    return claims.id.hex()

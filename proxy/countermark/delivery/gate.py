@@ -100,8 +100,9 @@ class Gate:
 
     def _check_revocations(self, holder: Holder, now: float) -> None:
         replica = self._replica
-        # Failing closed: what was taken back a second ago must not open because nobody has heard of it here.
-        if replica.stale and not self._serve_stale:
+        # Failing closed: what was taken back a second ago must not open because nobody has heard of it here; and a worker
+        # that was started while the store was away has heard of nothing at all.
+        if replica.stale and not (self._serve_stale and replica.version):
             raise StoreUnavailable("The gateway cannot tell now whether this URL was revoked.", private=replica.stale)
         version = replica.version
         if holder.clearance.version == version:
