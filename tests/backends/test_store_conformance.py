@@ -14,6 +14,7 @@ from secrets import token_hex
 import pytest
 from msgspec.structs import replace
 
+from countermark.backends.stores.redis import client, link
 from countermark.backends.stores.table import open_store
 from countermark.core.errors import RateLimited, StoreUnavailable, Used
 from countermark.core.tasks import Task
@@ -46,6 +47,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.
     redis_servers.needs_redis()
     with redis_servers.cluster(tmp_path_factory.mktemp("cluster")) as servers:
         yield servers
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about answers, not about how soon a store counts as away (test_redis_faults.py): beside the whole suite
+    a process may wait longer than that for the processor."""
+    monkeypatch.setattr(link, "_FLIGHT_SECONDS", 5.0)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 5.0)
 
 
 @pytest.fixture(params=["sqlite", "single", "sentinel", "cluster"])

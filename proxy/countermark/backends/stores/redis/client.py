@@ -21,11 +21,12 @@ TROUBLES = (RedisError, OSError, TimeoutError, ValueError)
 _CONNECTIONS = 8
 
 
-def connect(url: RedisUrl, host: str, port: int, *, patience: float = ANSWER_SECONDS, sentinel: bool = False) -> Redis:
+def connect(url: RedisUrl, host: str, port: int, *, patience: float | None = None, sentinel: bool = False) -> Redis:
     """A client that has not connected yet. Nothing is tried twice; who finds no connection free waits for one.
 
     Sentinels have no databases, and are asked without the credentials of the servers.
     """
+    patience = ANSWER_SECONDS if patience is None else patience
     options: dict[str, Any] = (
         {}
         if sentinel
