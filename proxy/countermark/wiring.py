@@ -11,7 +11,9 @@ from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 
-from countermark.backends.caches.disk import DiskCache, open_disk
+from msgspec import structs
+
+from countermark.backends.caches.disk import DiskCache, DiskCounts, open_disk
 from countermark.backends.caches.memory import MemoryCache
 from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
@@ -94,6 +96,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
         _watch(telemetry, renderer, hot, store, replica)
+        _watch_disk(telemetry, cold)
         obtain = Obtain(
             sources=sources,
             hot=hot,
@@ -283,8 +286,15 @@ def _watch(
     telemetry.watch("renders", "shed", read=partial(fact, "shed"))
     telemetry.watch("render_deaths", "crashed", read=partial(fact, "crashed"))
     telemetry.watch("render_deaths", "deadline", read=partial(fact, "killed"))
+    telemetry.watch("render_starts", read=partial(fact, "spawned"))
     telemetry.watch("render_deaths", "recycled", read=partial(fact, "recycled"))
     telemetry.watch("parcel_bytes", read=partial(fact, "parcels"))
     telemetry.watch("cache_bytes", read=lambda: hot.weight)
-    telemetry.watch("store_away", read=lambda: int(bool(store.trouble)))
-    telemetry.watch("revocations_stale", read=lambda: int(bool(replica.stale)))
+    telemetry.watch("store_away", read=lambda: bool(store.trouble))
+    telemetry.watch("revocations_stale", read=lambda: bool(replica.stale))
+
+
+def _watch_disk(telemetry: EventSink, cold: DiskCache | NoCache) -> None:
+    if isinstance(cold, DiskCache):
+        for event in structs.fields(DiskCounts):
+            telemetry.watch("disk_cache", event.name, read=partial(getattr, cold.counts, event.name))

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from countermark.control.actor import Actor
+from countermark.control.fronts import fronts_of
 from countermark.control.revocations import RevocationOrder
 from countermark.control.sessions import EndOrder, LoginOrder, RefreshOrder, SessionOpened
 from countermark.core.encoding import read_base64url
@@ -25,6 +26,7 @@ from countermark.identity.seeds import open_seed, session_key
 from countermark.identity.surrogate import tag
 from countermark.imaging.operations import Operations
 from countermark.keys.keyring import Key, Keyring
+from countermark.settings.load import load
 from tests.control.world import KEY, NOW, OPERATOR, SEALING, SHOP_ONLY, World, signed
 
 ALICE = LoginOrder(site="shop", user="alice", client_id="acme")
@@ -258,3 +260,11 @@ async def test_the_plane_closes_its_store_when_its_last_user_has_gone() -> None:
         assert not world.store.closed
     await world.plane.close()
     assert world.store.closed
+
+
+def test_a_site_is_compared_by_its_own_policy() -> None:
+    """A session that was made for no policy of its own has its site's."""
+    settings = load(
+        "policies: ./p\norigins: {o: {url: 'file:./o'}}\nsites: [{name: shop, origin: o, policy: render}]\n"
+    )
+    assert fronts_of(settings).named("shop").template == "render"

@@ -144,6 +144,20 @@ async def test_a_url_of_the_server_lives_no_longer_than_the_session_that_it_name
     assert await world.reason(signed) == "session_ended"
 
 
+async def test_a_url_of_the_server_follows_its_session_through_a_refresh(make_world: MakeWorld) -> None:
+    """Its new end counts for a URL that is remembered, also where somebody asks amid the refresh."""
+    world = make_world()
+    await world.store.sessions.create(session())
+    signed = world.sign("/shop/cat.jpg", sid=ID)
+    assert await world.reason(signed) == ""
+    world.revocations.revoke("key", f"ses_{ID}.1")
+    assert await world.reason(signed) == ""
+    await world.store.sessions.replace(session(generation=2, expires=int(START) + 100), generation=1)
+    assert await world.reason(signed) == ""
+    world.now += 101
+    assert await world.reason(signed) == "session_ended"
+
+
 async def test_out_of_scope_looks_the_same_whether_it_exists_or_not(make_world: MakeWorld) -> None:
     """Same error, same words, and the origin hears of neither."""
     acme = Client(id="acme", scope=Scope(brands=frozenset({"acme"})))

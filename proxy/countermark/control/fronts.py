@@ -52,7 +52,8 @@ def fronts_of(settings: Settings) -> Fronts:
     """The sites of the settings."""
     return Fronts(
         tuple(
-            Front(name=site.name, host=site.match.host, realm=realm_of(site), cdns=site.cdns) for site in settings.sites
+            Front(name=site.name, host=site.match.host, realm=realm_of(site), cdns=site.cdns, template=site.policy)
+            for site in settings.sites
         )
     )
 

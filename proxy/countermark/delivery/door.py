@@ -82,7 +82,7 @@ class FrontDoor:
     def at_hand(self, request: EdgeRequest, event: RequestEvent) -> Answer | None:
         """The answer to a URL that was proven before, from memory; None where more is to be done. Raises as `answer`."""
         warrant = self._warrants.find(_asked(request))
-        if warrant is None or warrant.claims.once:
+        if warrant is None or warrant.claims.once or self._is_superseded(warrant, request):
             return None
         self._sentry.admit(event.client)
         self._gate.check(warrant.holder, request)
@@ -110,6 +110,8 @@ class FrontDoor:
         self._sentry.admit(event.client)
         asked = _asked(request)
         warrant = self._warrants.find(asked)
+        if warrant is not None and self._is_superseded(warrant, request):
+            warrant = None
         started = perf_counter()
         try:
             holder = warrant.holder if warrant is not None else await self._holder(request, event)
@@ -118,12 +120,22 @@ class FrontDoor:
             await self._check(holder, request)
             if warrant is None:
                 warrant = self._resolved(holder, request)
-                self._warrants.keep(asked, warrant)
+                self._keep(asked, warrant, request)
                 event.stages["verify"] = perf_counter() - started
         except CountermarkError as error:
             self._sentry.refused(error, request)
             raise
         return warrant
+
+    def _is_superseded(self, warrant: Warrant, request: EdgeRequest) -> bool:
+        holder = warrant.holder
+        return not self._gate.settled(holder) and self._gate.superseded(holder, request.received)
+
+    def _keep(self, asked: Asked, warrant: Warrant, request: EdgeRequest) -> None:
+        """Remember it, but for one that stands on a session in the middle of its refresh."""
+        holder = warrant.holder
+        if holder.session is None or not self._gate.superseded(holder, request.received):
+            self._warrants.keep(asked, warrant)
 
     async def _holder(self, request: EdgeRequest, event: RequestEvent) -> Holder:
         site = self._sites.match(request.host, request.target.path)
@@ -131,7 +143,7 @@ class FrontDoor:
         await self._seeds.meet(request.target)
         proof = prove(request, site.realm, self._seeds)
         _name_proof(event, site, proof.claims)
-        session = await self._session(proof.claims)
+        session = await self._session(proof.claims, request.received)
         claims = proof.claims if session is None else told_by(session, proof.claims)
         template = self._gate.template(site, session)
         return Holder(
@@ -146,10 +158,17 @@ class FrontDoor:
             clearance=Clearance(),
         )
 
-    async def _session(self, claims: Claims) -> Session | None:
+    async def _session(self, claims: Claims, now: float) -> Session | None:
         signer = KEY_ID.fullmatch(claims.key_id)
-        id = signer[1] if signer else claims.session
-        return await self._seeds.session(id) if id else None
+        if signer:
+            return await self._seeds.session(signer[1])
+        if not claims.session:
+            return None
+        session = await self._seeds.session(claims.session)
+        if not self._gate.was_refreshed(session, now):
+            return session
+        self._seeds.forget(session.id)
+        return await self._seeds.session(session.id)
 
     async def _check(self, holder: Holder, request: EdgeRequest) -> None:
         try:

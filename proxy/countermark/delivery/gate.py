@@ -18,12 +18,15 @@ from countermark.core.request import EdgeRequest
 from countermark.delivery.holder import Holder
 from countermark.delivery.sites import Site
 from countermark.identity.client import Client
+from countermark.identity.revocation import Handle
 from countermark.identity.session import Session
 from countermark.policy import decide
 from countermark.policy.template import Template
 from countermark.ports import RevocationReplica
 from countermark.signing.verify import admit, in_force
 from countermark.traffic.gcra import Limit
+
+_LONG_AGO = float("-inf")
 
 
 class Gate:
@@ -63,6 +66,22 @@ class Gate:
         if template is None:
             raise SessionEnded("The session's policy does not exist any more.", private=session.template)
         return template
+
+    def was_refreshed(self, session: Session, now: float) -> bool:
+        """Whether the session was refreshed since it was read: its end and its policy may be others by now."""
+        return self._replica.find((Handle("key", session.key_id),), _LONG_AGO, now) is not None
+
+    def superseded(self, holder: Holder, now: float) -> bool:
+        """Whether the session that a URL of the server's names was refreshed. For a URL that the session itself has signed
+        that is a revocation like any other."""
+        session = holder.session
+        if session is None or session.key_id == holder.claims.key_id:
+            return False
+        return self.was_refreshed(session, now)
+
+    def settled(self, holder: Holder) -> bool:
+        """Whether nothing was taken back since he was last found clear."""
+        return holder.clearance.version == self._replica.version
 
     def check(self, holder: Holder, request: EdgeRequest) -> None:
         """Raises what `admit` and `decide.admit` raise, and Revoked, SessionEnded, ClientUnknown, ClientIpNotAllowed,

@@ -23,7 +23,8 @@ class Seeds:
     """A KeySource: the keyring's keys, and a key for each session that was met.
 
     What is kept here may be older than the store: a session's end, and that of a seed which a refresh has replaced, come by
-    the list of revocations, within milliseconds and under the names `session` and `key`.
+    the list of revocations, within milliseconds and under the names `session` and `key`; what a refresh has changed is read
+    anew then.
     """
 
     def __init__(self, sessions: Sessions, unseal: Unseal, keyring: Keyring) -> None:
@@ -43,9 +44,9 @@ class Seeds:
             return None
         return key
 
-    def kept(self, id: str) -> Session | None:
-        """The session of this id, where it was met before."""
-        return self._kept.get(id)
+    def forget(self, id: str) -> None:
+        """Read this session anew when it is met again."""
+        self._kept.pop(id, None)
 
     async def meet(self, target: Target) -> None:
         """Have the key of the session that the target names as its signer, if there is such a session.

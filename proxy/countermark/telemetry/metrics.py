@@ -103,6 +103,13 @@ _TABLE = (
     Metric(name="cache_bytes", kind="gauge", help="Bytes of finished pictures kept in memory."),
     Metric(name="store_away", kind="gauge", help="Workers whose store did not answer the last time."),
     Metric(name="revocations_stale", kind="gauge", help="Workers whose copy of the revocations may be behind."),
+    Metric(
+        name="disk_cache",
+        kind="counter",
+        help="What the disk cache did: hits, misses, puts, errors, torn entries, entries declined and evicted.",
+        labels=("event",),
+    ),
+    Metric(name="render_starts", kind="counter", help="Render children started."),
     Metric(name="workers", kind="gauge", help="Worker processes by state.", labels=("state",)),
     Metric(name="worker_deaths", kind="counter", help="Workers that died without being told to."),
     Metric(

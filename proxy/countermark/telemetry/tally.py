@@ -85,7 +85,7 @@ class Tally:
                 self._observe(("purge_seconds", cdn), PURGE_BUCKETS, float(notice.facts["seconds"]))
 
     def snapshot(self) -> Snapshot:
-        watched = [(series, read()) for series, read in self._watched.items()]
+        watched = [(series, float(read())) for series, read in self._watched.items()]
         kept_elsewhere = tuple(row for row in watched if METRICS[row[0][0]].kind == "counter")
         return Snapshot(
             counters=(*self._counters.items(), *kept_elsewhere),
