@@ -21,7 +21,7 @@ from countermark.delivery.gate import Gate
 from countermark.delivery.holder import Clearance, Holder
 from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
-from countermark.delivery.respond import lasting_fields, rate_fields, respond
+from countermark.delivery.respond import lasting_fields, rate_policy, rate_state, respond, respond_at_hand
 from countermark.delivery.seeds import Seeds
 from countermark.delivery.sentry import Sentry
 from countermark.delivery.sites import Site, SiteTable
@@ -95,14 +95,15 @@ class FrontDoor:
         self._sentry.passed(warrant.holder)
         _name(event, warrant.holder)
         event.cache = "hit"
-        return respond(rendition, warrant, request, event, verdicts)
+        return respond_at_hand(rendition, warrant, request, event, verdicts)
 
     async def verify(self, request: EdgeRequest, event: RequestEvent) -> Answer:
         """Whether another proxy may answer this request of its own, by the very checks that a picture takes."""
         warrant = await self._warrant(request, event)
         answer = vouch(warrant, request.received)
         entry = await self._enter(warrant.holder, request, event)
-        return replace(answer, momentary=rate_fields(entry.verdicts))
+        limits = tuple([verdict.limit for verdict in entry.verdicts])
+        return replace(answer, momentary=(*rate_policy(limits), *rate_state(entry.verdicts)))
 
     async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
@@ -187,7 +188,8 @@ class FrontDoor:
         if holder.template is not None:
             operations = None if plan.recipe is None else plan.recipe.operations
             decide.inspect(holder.template, claims, operations, claims.preset)
-        return Warrant(holder=holder, grant=grant, plan=plan, fields=lasting_fields(holder, grant))
+        fields = lasting_fields(holder, grant, self._gate.limits(holder, str(request.client)))
+        return Warrant(holder=holder, grant=grant, plan=plan, fields=fields)
 
     async def _enter(self, holder: Holder, request: EdgeRequest, event: RequestEvent) -> Entry:
         """The ceilings and the single use: claimed last, so that nothing which would be refused anyway costs the use."""

@@ -31,6 +31,9 @@ SECURITY_FIELDS: tuple[tuple[str, str], ...] = (
     ("Referrer-Policy", "no-referrer"),
 )
 
+# What asks for less than the whole answer.
+_SELECTIVE = frozenset({"if-none-match", "if-modified-since", "range"})
+
 _CACHE_STATUS = {
     "hit": "countermark; hit",
     "disk": "countermark; hit; detail=disk",
@@ -66,7 +69,7 @@ def respond(
     verdicts: tuple[Verdict, ...] = (),
 ) -> Answer:
     """The answer, with where the request stands at its ceilings. Raises RangeNotSatisfiable."""
-    rates = rate_fields(verdicts)
+    rates = rate_state(verdicts)
     fields = _common_fields(obtained, warrant, request, event)
     if isinstance(obtained, Unchanged):
         return Answer(status=304, headers=tuple(fields), momentary=rates)
@@ -75,6 +78,20 @@ def respond(
     if not_modified(request.headers, obtained.etag, obtained.modified):
         return Answer(status=304, headers=tuple(fields), momentary=rates)
     return _rendition(obtained, fields, rates, request)
+
+
+def respond_at_hand(
+    rendition: Rendition, warrant: Warrant, request: EdgeRequest, event: RequestEvent, verdicts: tuple[Verdict, ...]
+) -> Answer:
+    """As `respond`, for a hit in memory that took no stage. Raises RangeNotSatisfiable."""
+    if not _SELECTIVE.isdisjoint(request.headers):
+        return respond(rendition, warrant, request, event, verdicts)
+    told, second = warrant.told, int(request.received)
+    if told.second != second or told.made != rendition.made or told.etag != rendition.etag:
+        told.fields = respond(rendition, warrant, request, event).headers
+        told.second, told.made, told.etag = second, rendition.made, rendition.etag
+    body = rendition.body
+    return Answer(status=200, headers=told.fields, momentary=rate_state(verdicts), body=body, length=len(body))
 
 
 def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Fields:
@@ -92,10 +109,11 @@ def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, e
     return fields
 
 
-def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
-    """The fields that every answer to a warrant has: security, what its template shows to auditors, surrogate keys."""
+def lasting_fields(holder: Holder, grant: Grant, limits: tuple[Limit, ...]) -> tuple[tuple[str, str], ...]:
+    """The fields that every answer to a warrant has: security, its ceilings, what its template shows to auditors,
+    surrogate keys."""
     claims, template = grant.claims, holder.template
-    fields = list(SECURITY_FIELDS)
+    fields = [*SECURITY_FIELDS, *rate_policy(limits)]
     if template is not None:
         fields += disclosed(template, claims)
     # A private answer is kept by no CDN; its tags would only tell browsers that two pictures have one client.
@@ -105,21 +123,18 @@ def lasting_fields(holder: Holder, grant: Grant) -> tuple[tuple[str, str], ...]:
     return tuple(fields)
 
 
-def rate_fields(verdicts: tuple[Verdict, ...]) -> Rates:
-    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): quota and window in whole seconds, what
-    remains and when it is whole again."""
+def rate_policy(limits: tuple[Limit, ...]) -> Fields:
+    """RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10): quota and window in whole seconds."""
+    told = [f'"{limit.name}";q={limit.burst};w={whole_seconds(limit.interval * limit.burst)}' for limit in limits]
+    return [("RateLimit-Policy", ", ".join(told))] if told else []
+
+
+def rate_state(verdicts: tuple[Verdict, ...]) -> Rates:
+    """RateLimit of the same draft: what remains, and when it is whole again."""
     if not verdicts:
         return ()
-    state = [f'"{verdict.limit.name}";r={verdict.remaining};t={ceil(verdict.reset) or 1}' for verdict in verdicts]
-    policy = _rate_policy(tuple([verdict.limit for verdict in verdicts]))
-    return ("RateLimit-Policy", policy), ("RateLimit", ", ".join(state))
-
-
-@lru_cache(1024)
-def _rate_policy(limits: tuple[Limit, ...]) -> str:
-    return ", ".join(
-        [f'"{limit.name}";q={limit.burst};w={whole_seconds(limit.interval * limit.burst)}' for limit in limits]
-    )
+    told = [f'"{verdict.limit.name}";r={verdict.remaining};t={ceil(verdict.reset) or 1}' for verdict in verdicts]
+    return (("RateLimit", ", ".join(told)),)
 
 
 @lru_cache(1024)

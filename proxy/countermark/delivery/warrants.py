@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from countermark.core.grant import Claims, Grant
 from countermark.delivery.holder import Holder
@@ -22,16 +22,30 @@ LONGEST_TARGET = 1024
 Asked = tuple[str, str, str, str]
 
 
+class Told:
+    """The header fields of the last whole answer from memory. Within a `second` they are the same for every answer with
+    the rendition of that `etag` which was `made` then; the rendition itself is not kept here, since caches have bounds."""
+
+    __slots__ = ("etag", "fields", "made", "second")
+
+    def __init__(self) -> None:
+        self.second = -1
+        self.made = 0.0
+        self.etag = ""
+        self.fields: tuple[tuple[str, str], ...] = ()
+
+
 class Warrant(Struct, frozen=True, kw_only=True):
     """An authentic URL's holder, what it grants him while it is valid, and what will be made of it.
 
-    `fields` are the header fields that every answer to it has.
+    `fields` are the header fields that every answer to it has, `told` those of the last one from memory.
     """
 
     holder: Holder
     grant: Grant
     plan: Plan
     fields: tuple[tuple[str, str], ...] = ()
+    told: Told = field(default_factory=Told)
 
     @property
     def site(self) -> Site:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-import struct
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,13 +30,13 @@ _MAGIC = b"countermark c/1\n"
 _HEAD = 4096
 _BUCKETS = 2**15
 _WAYS = 8
-# Native sizes and alignment: each word is then read and written by one instruction, and never seen half.
-_BUCKET = struct.Struct("@" + "Qd" * _WAYS)
-_CELL = struct.Struct("@Qd")
-_ALARM = struct.Struct("@d")
-_ALARM_AT = 64
-_EMPTY = bytes(_BUCKET.size)
-_SIZE = _HEAD + _BUCKETS * _BUCKET.size
+# The file is read and written in aligned words of eight bytes, each by one instruction, so that none is seen half. A cell
+# is two of them.
+_WORD = 8
+_BUCKET = 2 * _WAYS
+_ALARM = 8
+_EMPTY = memoryview(bytes(_BUCKET * _WORD)).cast("Q")
+_SIZE = _HEAD + _BUCKETS * _BUCKET * _WORD
 _PLACES = 8192
 _NOWHERE = (0, 0, 0)  # no tag stands at the head
 _MOST_STRIKES = 1000
@@ -52,6 +51,8 @@ class Cells:
         self.file = file
         self._wall_clock = wall_clock
         self._map: mmap.mmap | None = None
+        self._tags = memoryview(b"").cast("Q")
+        self._times = memoryview(b"").cast("d")
         self._secret = b""
         self._places: dict[str, tuple[int, int, int]] = {}
 
@@ -59,12 +60,15 @@ class Cells:
         """Count one request against all limits, or against none. Raises RateLimited."""
         if not limits:
             return ()
-        table = self._map or self._opened()
+        if self._map is None:
+            self._open()
+        tags, times, places = self._tags, self._times, self._places
         changes, verdicts, allowed = [], [], True
         for limit in limits:
-            tag, _, cell = self._places.get(limit.key) or _NOWHERE
-            found, tat = _CELL.unpack_from(table, cell)
-            if found != tag:
+            tag, _, cell = places.get(limit.key) or _NOWHERE
+            if tags[cell] == tag:
+                tat = times[cell + 1]
+            else:
                 tag, cell, tat = self._find(limit.key)
             new, verdict = advance(tat, now, limit)
             changes.append((cell, tag, tat, new, limit.interval))
@@ -73,8 +77,11 @@ class Cells:
                 allowed = False
         if not allowed:
             raise limited(verdicts)
-        for change in changes:
-            self._add(*change)
+        for cell, tag, tat, new, interval in changes:
+            if times[cell + 1] == tat:
+                tags[cell], times[cell + 1] = tag, new
+            else:
+                self._add(cell, tag, tat, new, interval)
         return tuple(verdicts)
 
     def strike(self, key: str, window: float) -> int:
@@ -90,15 +97,16 @@ class Cells:
         """Have `blocked` say so for this time."""
         until = self._wall_clock() + seconds
         tag, cell, _ = self._find(f"block\n{key}")
-        table = self._map or self._opened()
-        _CELL.pack_into(table, cell, tag, until)
-        if until > _ALARM.unpack_from(table, _ALARM_AT)[0]:
-            _ALARM.pack_into(table, _ALARM_AT, until)
+        self._tags[cell], self._times[cell + 1] = tag, until
+        if until > self._times[_ALARM]:
+            self._times[_ALARM] = until
 
     def blocked(self, key: str) -> float:
         """For how many seconds more it is, 0 where it is not. While nobody is, that costs one word of memory."""
-        table, now = self._map or self._opened(), self._wall_clock()
-        if now >= _ALARM.unpack_from(table, _ALARM_AT)[0]:
+        if self._map is None:
+            self._open()
+        now = self._wall_clock()
+        if now >= self._times[_ALARM]:
             return 0.0
         return max(0.0, self._find(f"block\n{key}")[2] - now)
 
@@ -106,58 +114,60 @@ class Cells:
         """Forget all strikes against `key`."""
         tag, cell, until = self._find(f"strike\n{key}")
         if until:
-            _CELL.pack_into(self._map or self._opened(), cell, tag, 0.0)
+            self._tags[cell], self._times[cell + 1] = tag, 0.0
 
     def close(self) -> None:
         if self._map is not None:
+            self._tags.release()
+            self._times.release()
             self._map.close()
             self._map = None
 
     def _find(self, name: str) -> tuple[int, int, float]:
-        """The tag of a name, the offset of its cell (or of the one that it may have), and the cell's time."""
-        table = self._map or self._opened()
+        """The tag of a name, the place of its cell (or of the one that it may have), and the cell's time."""
+        if self._map is None:
+            self._open()
         tag, bucket, cell = self._places.get(name) or self._place(name)
-        found, until = _CELL.unpack_from(table, cell)
-        if found == tag:
-            return tag, cell, until
-        if table[bucket : bucket + _BUCKET.size] == _EMPTY:
+        if self._tags[cell] == tag:
+            return tag, cell, self._times[cell + 1]
+        if self._tags[bucket : bucket + _BUCKET] == _EMPTY:
             return tag, bucket, 0.0
-        words = _BUCKET.unpack_from(table, bucket)
-        tags, times = words[::2], words[1::2]
+        tags = self._tags[bucket : bucket + _BUCKET : 2].tolist()
+        times = self._times[bucket + 1 : bucket + _BUCKET : 2].tolist()
         known = tag in tags
         way = tags.index(tag) if known else times.index(min(times))
-        cell = bucket + way * _CELL.size
+        cell = bucket + 2 * way
         self._places[name] = tag, bucket, cell
         return tag, cell, times[way] if known else 0.0
 
     def _add(self, cell: int, tag: int, before: float, until: float, step: float) -> None:
         """Write a time that is one step later, also when another process has moved it since it was read: this one may
         have been off the processor in between, and must not undo all that the others counted."""
-        table = self._map or self._opened()
-        found, present = _CELL.unpack_from(table, cell)
-        if found == tag and present != before:
+        present = self._times[cell + 1]
+        if present != before and self._tags[cell] == tag:
             until = max(until, present + step)
-        _CELL.pack_into(table, cell, tag, until)
+        self._tags[cell], self._times[cell + 1] = tag, until
 
     def _place(self, name: str) -> tuple[int, int, int]:
         """The tag, the bucket, and the cell in which the name was seen last, to begin with the bucket's first."""
         digest = blake2b(name.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).digest()
         tag = int.from_bytes(digest[:8], "little") | 1
-        bucket = _HEAD + int.from_bytes(digest[8:], "little") % _BUCKETS * _BUCKET.size
+        bucket = _HEAD // _WORD + int.from_bytes(digest[8:], "little") % _BUCKETS * _BUCKET
         if len(self._places) >= _PLACES:
             self._places.clear()
         place = self._places[name] = tag, bucket, bucket
         return place
 
-    def _opened(self) -> mmap.mmap:
+    def _open(self) -> None:
         try:
-            self._map = _shared(self.file)
+            table = _shared(self.file)
         except OSError as error:
             log.warning("rates are counted by each worker alone", reason=str(error))
-            self._map = mmap.mmap(-1, _SIZE)
-            self._map[:_HEAD] = _head()
-        self._secret = self._map[len(_MAGIC) : len(_MAGIC) + 16]
-        return self._map
+            table = mmap.mmap(-1, _SIZE)
+            table[:_HEAD] = _head()
+        self._secret = table[len(_MAGIC) : len(_MAGIC) + 16]
+        self._tags, self._times = memoryview(table).cast("Q"), memoryview(table).cast("d")
+        self._map = table
 
 
 def _head() -> bytes:
