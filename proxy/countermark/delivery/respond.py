@@ -133,8 +133,10 @@ def rate_state(verdicts: tuple[Verdict, ...]) -> Rates:
     """RateLimit of the same draft: what remains, and when it is whole again."""
     if not verdicts:
         return ()
-    told = [f'"{verdict.limit.name}";r={verdict.remaining};t={ceil(verdict.reset) or 1}' for verdict in verdicts]
-    return (("RateLimit", ", ".join(told)),)
+    told = ""
+    for verdict in verdicts:
+        told += f', "{verdict.limit.name}";r={verdict.remaining};t={ceil(verdict.reset) or 1}'
+    return (("RateLimit", told[2:]),)
 
 
 @lru_cache(1024)

@@ -18,6 +18,8 @@ from countermark.telemetry.metrics import METRICS, PURGE_BUCKETS, REQUEST_BUCKET
 # A metric's name and the values of its labels.
 Series = tuple[str, ...]
 Read = Callable[[], float]
+# Site, dialect, status, reason, key and cache of a request: what decides where it is counted.
+Kind = tuple[str, str, int, str, str, str]
 
 _STATUS_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 _REFUSALS = frozenset({401, 403, 410})
@@ -31,18 +33,26 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     histograms: tuple[tuple[Series, tuple[float, ...]], ...] = ()
 
 
+class Rows(Struct, frozen=True):
+    """Where requests of one kind are added: counters of requests, one of bytes, and the histogram of durations."""
+
+    requests: tuple[list[float], ...]
+    sent: list[float]
+    seconds: list[float]
+
+
 class Tally:
     """Counters and histograms of this process, and the values that are read when somebody asks."""
 
     def __init__(self) -> None:
-        self._counters: dict[Series, float] = {}
+        self._counters: dict[Series, list[float]] = {}
         self._histograms: dict[Series, list[float]] = {}
         self._watched: dict[Series, Read] = {}
+        self._kinds: dict[Kind, Rows] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
         """Count something."""
-        series = (name, *labels)
-        self._counters[series] = self._counters.get(series, 0) + amount
+        self._counter(name, *labels)[0] += amount
 
     def watch(self, name: str, *labels: str, read: Read) -> None:
         """Read a gauge, or a counter kept elsewhere, whenever a snapshot is taken."""
@@ -50,28 +60,20 @@ class Tally:
 
     def count(self, event: RequestEvent) -> None:
         """Add one request."""
-        counters = self._counters
-        site, reason, status = event.site, event.reason, event.status
-        series: Series = ("requests", site, event.dialect, _STATUS_CLASSES[status // 100], reason)
-        counters[series] = counters.get(series, 0) + 1
-        series = ("response_bytes", site)
-        counters[series] = counters.get(series, 0) + event.bytes_out
-        if event.key_id:
-            # Only a good signature names a key, so the label is bounded by the keyring; sessions have a key each.
-            series = ("key_uses", "session" if event.key_id.startswith("ses_") else event.key_id)
-            counters[series] = counters.get(series, 0) + 1
-        if event.cache:
-            series = ("cache_results", site, event.cache)
-            counters[series] = counters.get(series, 0) + 1
-        self._observe(("request_seconds", event.cache), REQUEST_BUCKETS, event.duration)
+        # Only a good signature names a key, so the label is bounded by the keyring; sessions have a key each.
+        key = "session" if event.key_id.startswith("ses_") else event.key_id
+        kind = (event.site, event.dialect, event.status, event.reason, key, event.cache)
+        rows = self._kinds.get(kind) or self._rows(kind)
+        for counter in rows.requests:
+            counter[0] += 1
+        rows.sent[0] += event.bytes_out
+        _add(rows.seconds, REQUEST_BUCKETS, event.duration)
         for stage, seconds in event.stages.items():
-            self._observe(("stage_seconds", stage), STAGE_BUCKETS, seconds)
-        if status in _REFUSALS:
-            self.add("refusals", site, reason)
+            _add(self._histogram(STAGE_BUCKETS, "stage_seconds", stage), STAGE_BUCKETS, seconds)
         if event.aborted:
-            self.add("requests_aborted", site)
+            self.add("requests_aborted", event.site)
         if event.origin and "fetch" in event.stages:
-            self.add("origin_requests", event.origin, _outcome(reason))
+            self.add("origin_requests", event.origin, _outcome(event.reason))
             self.add("origin_bytes", event.origin, amount=event.bytes_in)
 
     def count_notice(self, notice: Notice) -> None:
@@ -82,23 +84,41 @@ class Tally:
             cdn = notice.facts["cdn"]
             self.add("purges", cdn, outcome)
             if outcome == "done":
-                self._observe(("purge_seconds", cdn), PURGE_BUCKETS, float(notice.facts["seconds"]))
+                seconds = float(notice.facts["seconds"])
+                _add(self._histogram(PURGE_BUCKETS, "purge_seconds", cdn), PURGE_BUCKETS, seconds)
 
     def snapshot(self) -> Snapshot:
         watched = [(series, float(read())) for series, read in self._watched.items()]
         kept_elsewhere = tuple(row for row in watched if METRICS[row[0][0]].kind == "counter")
         return Snapshot(
-            counters=(*self._counters.items(), *kept_elsewhere),
+            counters=(*((series, count[0]) for series, count in self._counters.items()), *kept_elsewhere),
             gauges=tuple(row for row in watched if METRICS[row[0][0]].kind == "gauge"),
             histograms=tuple((series, tuple(counts)) for series, counts in self._histograms.items()),
         )
 
-    def _observe(self, series: Series, buckets: tuple[float, ...], value: float) -> None:
-        counts = self._histograms.get(series)
-        if counts is None:
-            counts = self._histograms[series] = [0.0] * (len(buckets) + 2)
-        counts[bisect_left(buckets, value)] += 1
-        counts[-1] += value
+    def _rows(self, kind: Kind) -> Rows:
+        site, dialect, status, reason, key, cache = kind
+        counters = [self._counter("requests", site, dialect, _STATUS_CLASSES[status // 100], reason)]
+        if key:
+            counters.append(self._counter("key_uses", key))
+        if cache:
+            counters.append(self._counter("cache_results", site, cache))
+        if status in _REFUSALS:
+            counters.append(self._counter("refusals", site, reason))
+        seconds = self._histogram(REQUEST_BUCKETS, "request_seconds", cache)
+        rows = self._kinds[kind] = Rows(tuple(counters), self._counter("response_bytes", site), seconds)
+        return rows
+
+    def _counter(self, *series: str) -> list[float]:
+        return self._counters.setdefault(series, [0])
+
+    def _histogram(self, buckets: tuple[float, ...], *series: str) -> list[float]:
+        return self._histograms.setdefault(series, [0.0] * (len(buckets) + 2))
+
+
+def _add(counts: list[float], buckets: tuple[float, ...], value: float) -> None:
+    counts[bisect_left(buckets, value)] += 1
+    counts[-1] += value
 
 
 def total(snapshots: Iterable[Snapshot]) -> Snapshot:

@@ -161,40 +161,45 @@ class Edge:
     async def _ask(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> Answer:
         # Before OPTIONS, whose 204 would be a yes to whoever asks.
         if self._forwarded.asks(message.path):
-            return self._forwarded.approval(await self._door.verify(self._request(connection, message, event), event))
+            question = self._request(connection, message, event, forwarded=True)
+            return self._forwarded.approval(await self._door.verify(question, event))
         if message.method == "OPTIONS":
             event.method = message.method
             return _OPTIONS
         return await self._door.answer(self._request(connection, message, event), event)
 
-    def _request(self, connection: Connection, message: RawRequestMessage, event: RequestEvent) -> EdgeRequest:
-        """Raises Malformed, and MethodNotAllowed for what is neither GET nor HEAD."""
+    def _request(
+        self, connection: Connection, message: RawRequestMessage, event: RequestEvent, *, forwarded: bool = False
+    ) -> EdgeRequest:
+        """The message, or the request that it asks about. Raises Malformed, and MethodNotAllowed for what is neither GET
+        nor HEAD."""
         headers = _headers(message)
+        method, host, target = message.method, headers.get("host", ""), message.path
         client = self._peers.client(
             connection.peer,
             connection.announcer,
             headers,
-            method=message.method,
-            host=headers.get("host", ""),
-            target=message.path,
+            method=method,
+            host=host,
+            target=target,
             now=event.received,
         )
         if client.trusted and "x-request-id" in headers and _REQUEST_ID.fullmatch(headers["x-request-id"]):
             event.id = headers["x-request-id"]
         event.client = client.text
-        event.method, event.path = message.method, _printable(message.path.partition("?")[0])
-        asked = Asked(message.method, headers.get("host", ""), message.path)
-        if self._forwarded.asks(message.path):
-            asked = self._forwarded.original(asked, headers, client)
-            event.path = _printable(asked.target.partition("?")[0])
-        event.host = host = self._host(asked.host)
-        if asked.method not in ("GET", "HEAD"):
+        event.method, event.path = method, _printable(target.partition("?")[0])
+        if forwarded:
+            asked = self._forwarded.original(Asked(method, host, target), headers, client)
+            method, host, target = asked.method, asked.host, asked.target
+            event.path = _printable(target.partition("?")[0])
+        event.host = host = self._host(host)
+        if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"Only {problems.ALLOWED_METHODS} are understood here.")
-        event.method = asked.method
+        event.method = method
         return EdgeRequest(
             id=event.id,
-            method=asked.method,
-            target=self._door.read_target(host, asked.target),
+            method=method,
+            target=self._door.read_target(host, target),
             host=host,
             client=client.address,
             headers=headers,

@@ -88,7 +88,9 @@ def header_block(answer: Answer, framing: Framing, date: bytes) -> bytes:
 
 
 def _field_lines(fields: tuple[tuple[str, str], ...]) -> bytes:
-    text = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    text = ""
+    for name, value in fields:
+        text += f"{name}: {value}\r\n"
     if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
         raise ValueError("a header field holds a line break or NUL")
     return text.encode("latin-1")
