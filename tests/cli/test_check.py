@@ -151,10 +151,11 @@ def test_a_secret_is_read_from_its_file(folder: Path) -> None:
     """Without the line break at its end, which would not be allowed in a header."""
     add(folder, "")
     (folder / "token").write_text("Bearer x\n")
+    environ = {"COUNTERMARK_ORIGINS__PICTURES__URL": "https://origin.example.com/"}
     name = "COUNTERMARK_ORIGINS__PICTURES__HEADERS__AUTHORIZATION_FILE"
-    assert check(folder, **{name: str(folder / "token")}).exit_code == 0
+    assert check(folder, **environ, **{name: str(folder / "token")}).exit_code == 0
     (folder / "token").write_text("Bearer\nx\n")
-    result = check(folder, **{name: str(folder / "token")})
+    result = check(folder, **environ, **{name: str(folder / "token")})
     assert result.exit_code == 1
     assert "control character" in result.output
 

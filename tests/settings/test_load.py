@@ -14,7 +14,7 @@ server: { listen: "127.0.0.1:9000", workers: 2, trusted_proxies: [10.0.0.0/8, "2
 cache: { memory: 64MiB, disk_size: 1.5GB, revalidate: 0 }
 origins:
   photos:
-    url: s3://photos?region=eu-central-1
+    url: https://photos.example.com/originals
     headers: { Authorization: "Bearer x" }
 sites:
   - name: shop
@@ -236,11 +236,22 @@ def test_a_secret_and_its_file_at_once_are_refused() -> None:
 
 def test_a_secret_is_not_shown() -> None:
     """Neither in the repr of its settings nor in a fault."""
-    text = "origins: { a: { url: 's3://b', access_key_id: AKIA, secret_access_key: hush, headers: { X: hush } } }"
+    bucket = "a: { url: 's3://b', access_key_id: AKIA, secret_access_key: hush }"
+    text = f"origins: {{ {bucket}, b: {{ url: 'https://b', headers: {{ X: hush }} }} }}"
     assert "hush" not in repr(load(text))
     assert "hush" not in str(load(text))
     broken = faults("origins: { a: { url: 's3://b', secret_access_key: [hush] } }")
     assert "hush" not in " ".join(map(str, broken))
+
+
+def test_a_setting_of_another_kind_of_origin_is_refused() -> None:
+    """Networks that an s3: origin would not keep to, or a key that a folder does not ask for."""
+    bucket = "origins: { a: { url: 's3://b', allow_networks: [10.0.0.0/8], headers: { X: y }, redirects: 1 } }"
+    said = "".join(map(str, faults(bucket)))
+    for name in ("allow_networks", "headers", "redirects"):
+        assert f"origins.a.{name}: is for http: and https: origins only" in said
+    said = "".join(map(str, faults("origins: { a: { url: 'file:.', endpoint: 'https://s3.example.com' } }")))
+    assert "origins.a.endpoint: is for s3: origins only" in said
 
 
 @pytest.mark.parametrize(

@@ -207,15 +207,17 @@ def _origin(path: str, origin: OriginSettings) -> Iterator[Found]:
         yield f"{path}.url", fault
     yield from _networks(f"{path}.allow_networks", origin.allow_networks)
     yield from _headers(path, origin)
+    web_only = {"allow_networks": origin.allow_networks, "headers": origin.headers, "redirects": origin.redirects}
     s3_only = {
         "endpoint": origin.endpoint,
         "access_key_id": origin.access_key_id,
         "secret_access_key": origin.secret_access_key,
     }
-    if url is not None and url.scheme != "s3":
-        for key, value in s3_only.items():
-            if value:
-                yield f"{path}.{key}", "is for s3: origins only"
+    # What bounds nothing here must not be believed to.
+    for schemes, values in ((("http", "https"), web_only), (("s3",), s3_only)):
+        for key, value in values.items():
+            if url is not None and url.scheme not in schemes and value:
+                yield f"{path}.{key}", f"is for {': and '.join(schemes)}: origins only"
     if origin.endpoint and not _is_web(_split(origin.endpoint)):
         yield f"{path}.endpoint", "should be an address with scheme and host, such as https://s3.example.com"
     if bool(origin.access_key_id) != bool(origin.secret_access_key):

@@ -224,7 +224,9 @@ def mint_native(
 def _signature(text: str) -> bytes:
     signature = read_base64url(text)
     if signature is None or len(signature) not in _LENGTHS.values():
-        raise SignatureInvalid("sig is not a signature: 43 or 86 characters of base64url in its one spelling, without padding.")
+        raise SignatureInvalid(
+            "sig is not a signature: 43 or 86 characters of base64url in its one spelling, without padding."
+        )
     return signature
 
 

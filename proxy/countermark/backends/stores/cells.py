@@ -98,8 +98,7 @@ class Cells:
         until = self._wall_clock() + seconds
         tag, cell, _ = self._find(f"block\n{key}")
         self._tags[cell], self._times[cell + 1] = tag, until
-        if until > self._times[_ALARM]:
-            self._times[_ALARM] = until
+        self._times[_ALARM] = max(self._times[_ALARM], until)
 
     def blocked(self, key: str) -> float:
         """For how many seconds more it is, 0 where it is not. While nobody is, that costs one word of memory."""
