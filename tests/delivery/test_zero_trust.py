@@ -90,13 +90,13 @@ async def test_a_list_that_was_never_read_opens_nothing_whatever_is_set(make_wor
 
 async def test_a_client_signs_with_the_seed_of_its_session(make_world: MakeWorld) -> None:
     """Session, user and client come from the session; no shared cache keeps the answer, and none beyond its end."""
-    world = make_world()
+    world = make_world(template=template("audit: {detail: full}\n"))
     await world.store.sessions.create(session())
     signed = world.sign("/shop/cat.jpg", life=300, key=seed())
     answer = await world.get(signed)
     assert answer.status == 200
     assert field(answer, "Cache-Control") == "private, max-age=299, must-revalidate"
-    assert (world.event.client_id, world.event.key_id) == ("acme", f"ses_{ID}.1")
+    assert (world.event.audit.client_id, world.event.key_id) == ("acme", f"ses_{ID}.1")
     world.now += 590
     assert await world.reason(world.sign("/shop/cat.jpg", life=30, key=seed())) == ""
     world.now += 11
