@@ -98,6 +98,15 @@ async def test_a_brief_line_names_the_key_of_the_server() -> None:
     assert json.loads(blocks.lines()[0])["key_id"] == "k1"
 
 
+async def test_a_path_without_its_signature_is_written_in_place_of_the_one_with_it() -> None:
+    """In lines of every detail that have a path."""
+    blocks = Blocks()
+    log = AccessLog(blocks.append, shape="json")
+    log.tell(event(path="/oKfUtW34Dvo2BGQehJFR4Nr0_rIjOtdtzJ3QFsUcXH8/plain/a.jpg", audit=Audit(path="/plain/a.jpg")))
+    log.flush()
+    assert json.loads(blocks.lines()[0])["path"] == "/plain/a.jpg"
+
+
 async def test_a_full_line_names_the_holder_and_where_he_came_from() -> None:
     """All that a standard line has, and who it was; a standard one has the retention besides."""
     names = {"user": "anna", "client_id": "acme", "session": "s1", "jti": "t1", "context": "spring", "preset": "card"}

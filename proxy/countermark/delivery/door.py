@@ -30,7 +30,7 @@ from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.identity.revocation import handles, issued_at_earliest
 from countermark.identity.session import KEY_ID, Session, told_by
 from countermark.policy import decide
-from countermark.policy.audit import audited
+from countermark.policy.audit import audited, audited_holder
 from countermark.ports import Entry, Turnstile
 from countermark.signing.verify import Proof, prove
 
@@ -153,7 +153,7 @@ class FrontDoor:
         event.site, event.audit = site.name, audited(site.template)
         await self._seeds.meet(request.target)
         proof = prove(request, site.realm, self._seeds)
-        _name_proof(event, site, proof.claims)
+        _name_proof(event, site, proof.claims, request)
         session = await self._session(proof.claims, request.received)
         claims = proof.claims if session is None else told_by(session, proof.claims)
         template = self._gate.template(site, session)
@@ -166,7 +166,7 @@ class FrontDoor:
             handles=handles(claims, site=site.name, template=template.name if template else ""),
             issued=issued_at_earliest(claims, proof.key.max_life),
             grant=_label(claims),
-            audit=audited(template, claims),
+            audit=audited_holder(template, claims, request.target.path),
             clearance=Clearance(),
         )
 
@@ -251,9 +251,9 @@ def _name(event: RequestEvent, holder: Holder) -> None:
     event.audit = holder.audit
 
 
-def _name_proof(event: RequestEvent, site: Site, claims: Claims) -> None:
+def _name_proof(event: RequestEvent, site: Site, claims: Claims, request: EdgeRequest) -> None:
     event.site, event.dialect, event.key_id, event.grant = site.name, claims.dialect, claims.key_id, _label(claims)
-    event.audit = audited(site.template, claims)
+    event.audit = audited_holder(site.template, claims, request.target.path)
 
 
 def _label(claims: Claims) -> str:

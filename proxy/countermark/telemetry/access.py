@@ -30,7 +30,7 @@ _BLOCKS = 64
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is written of a request. Query and credentials are not among it. Stages are microseconds, too.
+    """What is written of a request. Query and proven credentials are not among it. Stages are microseconds, too.
 
     template    name and version of the policy that the request came under
     retention   seconds after which the line is to be deleted; left out where nobody said
@@ -186,7 +186,7 @@ def _line(event: RequestEvent) -> Line:
         status=event.status,
         method=event.method,
         host=event.host,
-        path=event.path,
+        path=audit.path or event.path,
         client=event.client,
         site=event.site,
         dialect=event.dialect,
