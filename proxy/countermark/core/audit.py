@@ -39,7 +39,7 @@ class Audit(Struct, frozen=True, kw_only=True):
 
     template   name and version of its policy, "" where it came under none
     detail     brief: nothing that tells who asked for what; standard; full: also whose the URL was
-    path       written in place of the request's, where a signature that opens something stands in that; "" elsewhere
+    path       what was signed of the path, written in place of it where the signature stands in it; "" elsewhere
     user ...   as in Claims; empty unless `detail` is full, so that nothing else can write them
     """
 
