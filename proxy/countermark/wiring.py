@@ -185,6 +185,7 @@ async def build_control(configuration: Configuration, telemetry: Telemetry) -> C
         terms=Terms(clients=None if clients is None else frozenset(clients), max_life=int(settings.sessions.max_life)),
         records=records,
         dispatch=dispatch,
+        templates=templates,
     )
 
 

@@ -22,6 +22,7 @@ from countermark.identity.revocation import Revocation
 from countermark.identity.session import Session
 from countermark.imaging.presets import read_presets
 from countermark.keys.keyring import Key, Keyring
+from countermark.policy.template import Template
 from countermark.ports import Page
 from countermark.settings.model import MatchSettings, SiteSettings
 from countermark.signing.native import mint_native
@@ -168,6 +169,7 @@ class World:
         rules: Mapping[str, Rule] = {},
         keys: Sequence[Key] = (KEY, SEALING),
         clients: frozenset[str] | None = None,
+        templates: Mapping[str, Template] = {},
     ) -> None:
         self.store = MemoryStore()
         self.ear = Ear()
@@ -190,6 +192,7 @@ class World:
             terms=Terms(clients=clients, max_life=12 * 3600),
             records=self.records,
             dispatch=Dispatch(outbox=self.store.outbox, records=self.records, purgers={}, receivers={}),
+            templates=templates,
         )
 
     def kinds(self) -> list[str]:

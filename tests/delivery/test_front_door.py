@@ -12,6 +12,7 @@ from countermark.imaging.operations import Mark
 from countermark.keys.keyring import Key
 from countermark.signing.dialect import MintOrder
 from countermark.signing.ogimage import OGImage
+from countermark.signing.table import DIALECTS
 from tests.delivery.conftest import MakeWorld
 from tests.delivery.world import JPEG, START, World, field, whole
 from tests.signing.scene import realm_with
@@ -247,6 +248,20 @@ async def test_caches_keep_for_longer_only_where_the_site_says_so(
     order = MintOrder(now=int(START), expires=int(START) + 600)
     signed = OGImage().mint(parse_target("/shop/cat.jpg?w=100"), where, account, order)
     assert field(await world.get(signed), "Cache-Control") == f"{expected}, must-revalidate"
+
+
+async def test_a_signature_in_the_path_is_not_told_on(make_world: MakeWorld) -> None:
+    """Whoever reads the log cannot ask with what stands there; answered or refused."""
+    key = Key(id="i", dialect="imgproxy", algorithm="hmac-sha256", material=b"i" * 32, salt=b"salt")
+    where = realm_with("imgproxy", prefix="/shop/", sources=("local:///",))
+    order = MintOrder(now=int(START), expires=int(START) + 600)
+    target = parse_target("/shop/rs:fit:100:100/bG9jYWw6Ly8vY2F0LmpwZw")
+    signed = DIALECTS["imgproxy"].mint(target, where, key, order)
+    for later, reason in ((0, ""), (601, "expired")):
+        world = make_world(realm=where, keys=(key,))
+        world.now += later
+        assert await world.reason(signed) == reason
+        assert world.event.audit.path == "/exp:1700000600/rs:fit:100:100/bG9jYWw6Ly8vY2F0LmpwZw"
 
 
 async def test_a_bearer_tokens_answer_is_its_holders(make_world: MakeWorld) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from countermark.core.audit import UNRULED
 from countermark.core.catalogue import Catalogue
 from countermark.core.errors import AddressBlocked, CountermarkError, RateLimited
 from countermark.core.networks import NetworkSet
@@ -90,13 +91,13 @@ async def test_a_list_that_was_never_read_opens_nothing_whatever_is_set(make_wor
 
 async def test_a_client_signs_with_the_seed_of_its_session(make_world: MakeWorld) -> None:
     """Session, user and client come from the session; no shared cache keeps the answer, and none beyond its end."""
-    world = make_world()
+    world = make_world(template=template("audit: {detail: full}\n"))
     await world.store.sessions.create(session())
     signed = world.sign("/shop/cat.jpg", life=300, key=seed())
     answer = await world.get(signed)
     assert answer.status == 200
     assert field(answer, "Cache-Control") == "private, max-age=299, must-revalidate"
-    assert (world.event.client_id, world.event.key_id) == ("acme", f"ses_{ID}.1")
+    assert (world.event.audit.client_id, world.event.key_id) == ("acme", f"ses_{ID}.1")
     world.now += 590
     assert await world.reason(world.sign("/shop/cat.jpg", life=30, key=seed())) == ""
     world.now += 11
@@ -229,6 +230,39 @@ async def test_who_was_let_in_opens_to_nobody_else_and_no_longer(make_world: Mak
     assert await world.reason(signed, country="CH") == ""
     world.now += 601
     assert await world.reason(signed, country="CH") == "expired"
+
+
+async def test_refusals_are_written_down_as_the_template_wants(make_world: MakeWorld) -> None:
+    """From the blocked address and the forged signature on; who he is stands there once it is authentic."""
+    world = make_world(
+        template=template("audit: {detail: full}\ncontexts: [spring]\n"),
+        watch=Watch(refusals=5, refusals_window=60, block_seconds=30),
+        clients={},
+    )
+    good = world.sign("/shop/cat.jpg", uid="anna", ctx="spring")
+    for signed, reason, user in (
+        (f"{good[:-4]}AAAA", "signature_invalid", ""),
+        (world.sign("/shop/cat.jpg", uid="anna", cid="nobody"), "client_unknown", "anna"),
+        (world.sign("/shop/cat.jpg", uid="anna", ctx="autumn"), "element_missing", "anna"),
+        (world.sign("/shop/cat.jpg", uid="anna", ctx="spring", life=-9), "expired", "anna"),
+    ):
+        assert await world.reason(signed) == reason
+        assert (world.event.audit.template, world.event.audit.user) == ("render@1", user)
+    for _ in range(5):
+        await world.reason(f"{good[:-4]}AAAA")
+    assert await world.reason(good) == "address_blocked"
+    assert (world.event.audit.template, world.event.audit.user) == ("render@1", "")
+
+
+async def test_a_remembered_url_is_written_down_like_the_first_time(make_world: MakeWorld) -> None:
+    """From memory as from the origin; without a policy it is nobody's."""
+    world, plain = make_world(template=template("audit: {detail: full}\n")), make_world()
+    signed = world.sign("/shop/cat.jpg?w=1", uid="anna")
+    for cache in ("miss", "hit"):
+        assert (await world.get(signed)).status == 200
+        assert (world.event.cache, world.event.audit.user) == (cache, "anna")
+    await plain.get(signed)
+    assert plain.event.audit == UNRULED
 
 
 async def test_ceilings_count_hits_and_say_how_much_is_left(make_world: MakeWorld) -> None:

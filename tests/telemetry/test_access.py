@@ -8,8 +8,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from countermark.core.audit import Audit, Retention
 from countermark.core.events import RequestEvent
+from countermark.core.place import Place
 from countermark.telemetry.access import BATCH, REFUSED_PER_SECOND, AccessLog, Writer
+
+SHAPES: tuple[Literal["json", "console"], ...] = ("json", "console")
 
 
 def event(**fields: object) -> RequestEvent:
@@ -43,6 +47,77 @@ async def test_a_request_is_one_json_line() -> None:
             "stages": {"verify": 12},
         }
     ]
+
+
+PERSONAL = {
+    "path": "/users/anna/portrait.jpg",
+    "client": "203.0.113.7",
+    "grant": "ab" * 32,
+    "key_id": "ses_session-of-anna-0001.1",
+    "detail": "The site is not open to this address. (client is 203.0.113.7)",
+    "place": Place("DE", "BE"),
+}
+KEPT = Retention.of(90, [("DE", 30)])
+
+
+async def test_a_brief_line_tells_nobody_from_another() -> None:
+    """What operations count is there; no address, path, grant, session or detail, in either shape."""
+    brief = Audit(template="render@1", detail="brief", retention=KEPT)
+    told = event(**PERSONAL, site="shop", dialect="native", reason="expired", cache="hit", audit=brief)
+    blocks = Blocks()
+    for shape in SHAPES:
+        log = AccessLog(blocks.append, shape=shape)
+        log.tell(told)
+        log.flush()
+    line, console = blocks.lines()
+    assert json.loads(line) == {
+        "time": "2025-11-24T16:00:00.250Z",
+        "level": "info",
+        "event": "request",
+        "id": "abc-1",
+        "status": 200,
+        "method": "GET",
+        "host": "h",
+        "site": "shop",
+        "dialect": "native",
+        "template": "render@1",
+        "retention": 30,
+        "reason": "expired",
+        "cache": "hit",
+    }
+    for trace in ("anna", "203.0.113.7", "abab"):
+        assert trace not in line + console
+
+
+async def test_a_brief_line_names_the_key_of_the_server() -> None:
+    """Rotation is watched by it, and it belongs to nobody."""
+    blocks = Blocks()
+    log = AccessLog(blocks.append, shape="json")
+    log.tell(event(key_id="k1", audit=Audit(detail="brief")))
+    log.flush()
+    assert json.loads(blocks.lines()[0])["key_id"] == "k1"
+
+
+async def test_a_path_without_its_signature_is_written_in_place_of_the_one_with_it() -> None:
+    """In lines of every detail that have a path."""
+    blocks = Blocks()
+    log = AccessLog(blocks.append, shape="json")
+    log.tell(event(path="/oKfUtW34Dvo2BGQehJFR4Nr0_rIjOtdtzJ3QFsUcXH8/plain/a.jpg", audit=Audit(path="/plain/a.jpg")))
+    log.flush()
+    assert json.loads(blocks.lines()[0])["path"] == "/plain/a.jpg"
+
+
+async def test_a_full_line_names_the_holder_and_where_he_came_from() -> None:
+    """All that a standard line has, and who it was; a standard one has the retention besides."""
+    names = {"user": "anna", "client_id": "acme", "session": "s1", "jti": "t1", "context": "spring", "preset": "card"}
+    blocks = Blocks()
+    log = AccessLog(blocks.append, shape="json")
+    log.tell(event(**PERSONAL, audit=Audit(template="render@1", retention=KEPT)))
+    log.tell(event(**PERSONAL, audit=Audit(template="render@1", retention=KEPT, detail="full", **names)))
+    log.flush()
+    standard, full = [json.loads(line) for line in blocks.lines()]
+    assert (standard["client"], standard["path"], standard["retention"]) == (PERSONAL["client"], PERSONAL["path"], 30)
+    assert full == standard | names | {"country": "DE", "region": "BE"}
 
 
 async def test_lines_are_written_soon_without_being_asked() -> None:
@@ -94,8 +169,7 @@ async def test_what_was_suppressed_last_is_told_at_the_end() -> None:
 
 async def test_no_client_writes_lines_of_its_own() -> None:
     """Line breaks are escaped in both formats."""
-    shapes: tuple[Literal["json", "console"], ...] = ("json", "console")
-    for shape in shapes:
+    for shape in SHAPES:
         blocks = Blocks()
         log = AccessLog(blocks.append, shape=shape)
         log.tell(event(detail="a\nERROR forged", path="/\r\n"))

@@ -12,7 +12,8 @@ import pytest
 from countermark.identity.revocation import Revocation
 from countermark.web.admin_api import MAX_BODY
 from countermark.web.admin_routes import ROUTES, Route
-from tests.control.world import NOW, signed
+from tests.control.world import NOW, World, signed
+from tests.policy.drafts import template
 from tests.web.admin_port import TOKENS, Port, admin_port
 
 ALICE = {"site": "shop", "user": "alice"}
@@ -269,6 +270,34 @@ async def test_keys_are_listed_without_material(port: Port) -> None:
     assert [key["id"] for key in reply.json["keys"]] == ["k1", "m1"]
     assert {"material", "private", "salt"}.isdisjoint(reply.json["keys"][0])
     assert "kkkk" not in json.dumps(reply.json)
+
+
+async def test_templates_are_listed_with_what_people_are_to_do(port: Port) -> None:
+    """Cadence and notes are for them; retentions are seconds."""
+    region = {"countries": ["DE", "FR"], "note": "GDPR article 5(1)(e)", "retention": "30d"}
+    draft = template(
+        version=3,
+        owner="shop",
+        audit={"detail": "full", "cadence": "daily"},
+        retention="90d",
+        regions={"eu": region, "far": {"countries": ["NO"], "note": "No licence.", "closed": True}},
+    )
+    port.supervisor.control = World(templates={"draft": draft}).plane
+    assert (await port.ask("GET", "/v1/templates", by="viewer")).json["templates"] == [
+        {
+            "name": "draft",
+            "version": 3,
+            "description": "",
+            "owner": "shop",
+            "detail": "full",
+            "cadence": "daily",
+            "retention": 7_776_000,
+            "regions": [
+                {**region, "name": "eu", "retention": 2_592_000, "closed": False},
+                {"name": "far", "countries": ["NO"], "note": "No licence.", "retention": 0, "closed": True},
+            ],
+        }
+    ]
 
 
 async def test_a_store_that_is_away_is_503_with_its_reason(port: Port) -> None:

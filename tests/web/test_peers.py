@@ -223,8 +223,8 @@ async def test_the_door_gets_client_country_and_region(start_front: StartFront) 
     facts = [(str(request.client), request.country, request.region) for request in seen]
     assert facts == [(VIEWER, "SE", "AB"), ("127.0.0.1", "", "")]
     assert all("x-edge-secret" not in request.headers for request in seen)
-    assert [(event.status, event.client) for event in front.events] == [
-        (200, VIEWER),
-        (400, "127.0.0.1"),
-        (200, "127.0.0.1"),
+    assert [(event.status, event.client, event.place) for event in front.events] == [
+        (200, VIEWER, Place("SE", "AB")),
+        (400, "127.0.0.1", NOWHERE),
+        (200, "127.0.0.1", NOWHERE),
     ]

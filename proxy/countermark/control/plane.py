@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -16,8 +16,10 @@ from countermark.control.fronts import Fronts
 from countermark.control.records import Records
 from countermark.control.revocations import Revocations
 from countermark.control.sessions import SessionDesk, Terms
+from countermark.control.templates import TemplateFacts, template_facts
 from countermark.core.events import Severity
 from countermark.keys.keyring import Key, Keyring
+from countermark.policy.template import Template
 from countermark.ports import Store
 
 
@@ -50,6 +52,7 @@ class ControlPlane:
         terms: Terms,
         records: Records,
         dispatch: Dispatch,
+        templates: Mapping[str, Template] = {},
     ) -> None:
         self.store = store
         self.fronts = fronts
@@ -68,6 +71,7 @@ class ControlPlane:
         )
         self.dispatch = dispatch
         self._records = records
+        self._templates = templates
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -87,6 +91,10 @@ class ControlPlane:
     def note(self, kind: str, *, actor: str, subject: str, severity: Severity = "info", detail: str = "") -> None:
         """Tell what no use case of this room does itself."""
         self._records.note(kind, actor=actor, subject=subject, severity=severity, detail=detail)
+
+    def templates(self) -> tuple[TemplateFacts, ...]:
+        """The policy templates by name."""
+        return tuple(template_facts(template) for _, template in sorted(self._templates.items()))
 
     def keys(self, actor: Actor) -> tuple[KeyFacts, ...]:
         """The keys of the actor's sites, without their material."""

@@ -7,6 +7,9 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from countermark.core.audit import UNRULED, Audit
+from countermark.core.place import NOWHERE, Place
+
 Severity = Literal["info", "warning", "critical"]
 
 
@@ -15,7 +18,7 @@ class RequestEvent(Struct, kw_only=True):
 
     `path` is for the log only, never a label, and never holds a query. Times are seconds. `stages` maps a stage
     (verify, plan, lookup, fetch, queue, render, send) to its duration. `cache` is hit, disk, revalidated, collapsed,
-    miss, bypass or "" where it was not asked.
+    miss, bypass or "" where it was not asked. `audit` says how much of all that may be written down.
     """
 
     id: str
@@ -28,9 +31,8 @@ class RequestEvent(Struct, kw_only=True):
     dialect: str = ""
     key_id: str = ""
     grant: str = ""
-    client_id: str = ""
-    template: str = ""
-    country: str = ""
+    place: Place = NOWHERE
+    audit: Audit = UNRULED
     status: int = 0
     reason: str = ""
     detail: str = ""

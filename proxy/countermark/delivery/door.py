@@ -10,7 +10,7 @@ from time import perf_counter
 from msgspec.structs import replace
 
 from countermark.core.answer import Answer
-from countermark.core.errors import CountermarkError, OutOfScope
+from countermark.core.errors import AddressBlocked, CountermarkError, OutOfScope
 from countermark.core.events import RequestEvent
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
@@ -30,6 +30,7 @@ from countermark.delivery.warrants import Asked, Warrant, Warrants
 from countermark.identity.revocation import handles, issued_at_earliest
 from countermark.identity.session import KEY_ID, Session, told_by
 from countermark.policy import decide
+from countermark.policy.audit import audited, audited_holder
 from countermark.ports import Entry, Turnstile
 from countermark.signing.verify import Proof, prove
 
@@ -108,7 +109,7 @@ class FrontDoor:
     async def _warrant(self, request: EdgeRequest, event: RequestEvent) -> Warrant:
         """Holder, grant and plan of the request's text, from memory where it was proven before, for a holder who may
         come in now."""
-        self._sentry.admit(event.client)
+        self._admit(request, event)
         asked = _asked(request)
         warrant = self._warrants.find(asked)
         if warrant is not None and self._is_superseded(warrant, request):
@@ -128,6 +129,15 @@ class FrontDoor:
             raise
         return warrant
 
+    def _admit(self, request: EdgeRequest, event: RequestEvent) -> None:
+        try:
+            self._sentry.admit(event.client)
+        except AddressBlocked:
+            site = self._sites.find(request.host, request.target.path)
+            # A site that writes no addresses down writes down none of those that it does not let in.
+            event.audit = audited(site.template if site else None)
+            raise
+
     def _is_superseded(self, warrant: Warrant, request: EdgeRequest) -> bool:
         holder = warrant.holder
         return not self._gate.settled(holder) and self._gate.superseded(holder, request.received)
@@ -140,10 +150,10 @@ class FrontDoor:
 
     async def _holder(self, request: EdgeRequest, event: RequestEvent) -> Holder:
         site = self._sites.match(request.host, request.target.path)
-        event.site = site.name
+        event.site, event.audit = site.name, audited(site.template)
         await self._seeds.meet(request.target)
         proof = prove(request, site.realm, self._seeds)
-        _name_proof(event, site, proof.claims)
+        _name_proof(event, site, proof.claims, request)
         session = await self._session(proof.claims, request.received)
         claims = proof.claims if session is None else told_by(session, proof.claims)
         template = self._gate.template(site, session)
@@ -156,6 +166,7 @@ class FrontDoor:
             handles=handles(claims, site=site.name, template=template.name if template else ""),
             issued=issued_at_earliest(claims, proof.key.max_life),
             grant=_label(claims),
+            audit=audited_holder(template, claims, request.target.path),
             clearance=Clearance(),
         )
 
@@ -237,12 +248,12 @@ def _asked(request: EdgeRequest) -> Asked:
 def _name(event: RequestEvent, holder: Holder) -> None:
     claims = holder.claims
     event.site, event.dialect, event.key_id, event.grant = holder.site.name, claims.dialect, claims.key_id, holder.grant
-    event.client_id = claims.client_id
-    event.template = holder.template.name if holder.template else ""
+    event.audit = holder.audit
 
 
-def _name_proof(event: RequestEvent, site: Site, claims: Claims) -> None:
+def _name_proof(event: RequestEvent, site: Site, claims: Claims, request: EdgeRequest) -> None:
     event.site, event.dialect, event.key_id, event.grant = site.name, claims.dialect, claims.key_id, _label(claims)
+    event.audit = audited_holder(site.template, claims, request.target.path)
 
 
 def _label(claims: Claims) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from countermark.core.audit import Audit
 from countermark.core.grant import Claims
 from countermark.core.request import Address
 from countermark.delivery.sites import Site
@@ -44,6 +45,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     handles    every name under which it could have been revoked
     issued     unix seconds, the earliest that it may have been issued
     grant      the grant's id as events tell it
+    audit      how his requests are written down
     """
 
     site: Site
@@ -54,6 +56,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     handles: tuple[Handle, ...]
     issued: float
     grant: str
+    audit: Audit
     clearance: Clearance
 
     @property

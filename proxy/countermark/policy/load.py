@@ -6,9 +6,11 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
+from math import ceil
 
 from msgspec import inspect
 
+from countermark.core.audit import Retention
 from countermark.core.errors import ConfigurationInvalid, CountermarkError, Fault
 from countermark.core.grant import Network
 from countermark.core.networks import NetworkSet
@@ -84,6 +86,7 @@ def _compiled(written: TemplateFile, reading: Reading, lists: Mapping[str, tuple
             Ceiling(counted, rate.per / rate.requests, rate.burst or rate.requests)
             for counted, rate in written.ceiling.items()
         ),
+        retention=_retention(written),
         allowed_networks=allowed,
         denied_networks=denied,
     )
@@ -98,6 +101,12 @@ def _elements(written: TemplateFile) -> tuple[Element, ...]:
         "preset": bool(written.transforms.presets),
     }
     return tuple(dict.fromkeys([*written.require, *(element for element, asked in implied.items() if asked)]))
+
+
+def _retention(written: TemplateFile) -> Retention:
+    regions = [region for region in written.regions.values() if region.retention]
+    laws = [(code, ceil(region.retention)) for region in regions for code in region.countries]
+    return Retention.of(ceil(written.retention), laws)
 
 
 def _geography(written: TemplateFile) -> Geography | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from countermark.core.audit import Detail
 from countermark.settings.model import Duration, Timeout
 
 Element = Literal[
@@ -27,6 +28,7 @@ Operation = Literal[
 ]  # fmt: skip
 """An operation that can be forbidden; `original` is the picture as it is, without any."""
 
+Cadence = Literal["continuous", "real-time", "daily", "weekly", "monthly"]
 Counted = Literal["client", "session", "address", "template"]
 Country = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"})]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -119,13 +121,18 @@ class ResponseRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class AuditRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written down, and how often people look at it."""
+    """What the log's line of a request has, and how often people look at it."""
 
-    detail: Annotated[Literal["brief", "standard", "full"], Meta(description="How much of a request is kept.")] = (
-        "standard"
-    )
+    detail: Annotated[
+        Detail,
+        Meta(
+            description="brief: no client address, path, grant or other trace of a person; full: also user, client, "
+            "session, jti, context, preset and country."
+        ),
+    ] = "standard"
     cadence: Annotated[
-        Literal["continuous", "real-time", "daily", "weekly", "monthly"], Meta(description="How often it is reviewed.")
+        Cadence,
+        Meta(description="How often people review it; the gateway tells it and leaves it to them."),
     ] = "weekly"
 
 
@@ -134,7 +141,9 @@ class RegionRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     countries: Annotated[tuple[Country, ...], Meta(min_length=1, description="Whose law it is.")]
     note: Annotated[str, Meta(description="What the law asks and how this template answers it, for people.")]
-    retention: Annotated[Duration, Meta(description="Shorter than the template's. 0: the template's.")] = 0
+    retention: Annotated[
+        Duration, Meta(description="Shorter than the template's, for requests from there. 0: the template's.")
+    ] = 0
     closed: Annotated[bool, Meta(description="Nothing is shown to these countries.")] = False
 
 
@@ -209,7 +218,9 @@ class TemplateFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     network: Annotated[NetworkRules, Meta(description="Networks.")] = NetworkRules()
     respond: Annotated[ResponseRules, Meta(description="Headers.")] = ResponseRules()
     audit: Annotated[AuditRules, Meta(description="Audit.")] = AuditRules()
-    retention: Annotated[Duration, Meta(description="How long its audit records are kept. 0: not said.")] = 0
+    retention: Annotated[
+        Duration, Meta(description="How long the log's lines may be kept; each says it in seconds. 0: not said.")
+    ] = 0
     regions: Annotated[dict[str, RegionRules], Meta(description="Regional law.")] = field(default_factory=dict)
     examples: Annotated[tuple[Example, ...], Meta(description="Examples.")] = ()
     accept: Annotated[

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from countermark.core.audit import Retention
 from countermark.core.grant import Network
 from countermark.core.request import Address
 from countermark.policy.countries import COUNTRIES
@@ -55,6 +56,7 @@ _OPEN = Template(
     geography=None,
     networks=None,
     ceilings=(),
+    retention=Retention(),
     allowed_networks=(),
     denied_networks=(),
 )

@@ -242,6 +242,11 @@ def _untold(template: Template) -> Iterator[Found]:
         yield "respond.headers", "answers do not say which template let them out"
 
 
+def _untraceable(template: Template) -> Iterator[Found]:
+    if template.file.audit.detail == "brief" and "grant" in template.file.respond.headers:
+        yield "audit.detail", "answers name their grant, and brief records do not"
+
+
 def _unknown_place(template: Template) -> Iterator[Found]:
     if template.geography is not None and template.geography.unknown:
         yield "geo.unknown", "whose country is not known gets in, and hiding it is easy"
@@ -429,6 +434,13 @@ RULES = (
         title="unknown countries get in",
         remedy="leave `geo.unknown` at deny",
         find=_unknown_place,
+    ),
+    TemplateRule(
+        id="P030",
+        severity="info",
+        title="grants of answers that no record has",
+        remedy="set `audit.detail` to standard, or take grant out of `respond.headers`",
+        find=_untraceable,
     ),
 )
 """The rules that need nothing but the template."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from countermark.core.audit import Retention
 from countermark.core.grant import Network
 from countermark.core.networks import NetworkSet
 from countermark.core.request import Address
@@ -74,6 +75,7 @@ class Template(Struct, frozen=True, kw_only=True):
     file        all keys as they are written
     places      where each key is written, by its path
     elements    all facts that must be signed, those included that another key implies
+    retention   its own and that of its regions
     geography, networks   None where every country or address may come
     allowed_networks, denied_networks   as written, those of named files included
     """
@@ -89,6 +91,7 @@ class Template(Struct, frozen=True, kw_only=True):
     geography: Geography | None
     networks: Networks | None
     ceilings: tuple[Ceiling, ...]
+    retention: Retention
     allowed_networks: tuple[Network, ...]
     denied_networks: tuple[Network, ...]
 

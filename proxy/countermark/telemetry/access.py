@@ -15,8 +15,10 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countermark.core.events import RequestEvent
+from countermark.identity.session import KEY_ID
 
 FLUSH_SECONDS = 0.05
 BATCH = 1000
@@ -28,7 +30,12 @@ _BLOCKS = 64
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is written of a request. Query and credentials are not among it. Stages are microseconds, too."""
+    """What is written of a request. Query and proven credentials are not among it. Stages are microseconds, too.
+
+    template    name and version of the policy that the request came under
+    retention   seconds after which the line is to be deleted; left out where nobody said
+    country to preset   only where the policy asks for full records
+    """
 
     time: str
     level: str
@@ -43,6 +50,16 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dialect: str = ""
     key_id: str = ""
     grant: str = ""
+    template: str = ""
+    retention: int = 0
+    country: str = ""
+    region: str = ""
+    user: str = ""
+    client_id: str = ""
+    session: str = ""
+    jti: str = ""
+    context: str = ""
+    preset: str = ""
     reason: str = ""
     detail: str = ""
     cache: str = ""
@@ -97,7 +114,7 @@ class AccessLog:
 
     def __init__(self, write: Callable[[bytes], None], *, shape: Literal["json", "console"]) -> None:
         self._write = write
-        self._format = _json if shape == "json" else _console
+        self._format = _encode if shape == "json" else _console
         self._loop = asyncio.get_running_loop()
         self._pending: list[RequestEvent] = []
         self._second = 0
@@ -123,7 +140,7 @@ class AccessLog:
                 lines += self._suppressed()
                 self._second = second
             if self._is_wanted(event):
-                lines.append(self._format(event))
+                lines.append(self._format(_line(event)))
         lines.append(b"")
         self._write(b"\n".join(lines))
 
@@ -158,45 +175,71 @@ class AccessLog:
 _encode = msgspec.json.Encoder().encode
 
 
-def _json(event: RequestEvent) -> bytes:
-    return _encode(
-        Line(
-            time=_moment(event.received),
-            level="error" if event.status >= 500 else "info",
-            event="request",
-            id=event.id,
-            status=event.status,
-            method=event.method,
-            host=event.host,
-            path=event.path,
-            client=event.client,
-            site=event.site,
-            dialect=event.dialect,
-            key_id=event.key_id,
-            grant=event.grant,
-            reason=event.reason,
-            detail=event.detail,
-            cache=event.cache,
-            origin=event.origin,
-            format=event.format,
-            bytes_in=event.bytes_in,
-            bytes_out=event.bytes_out,
-            microseconds=int(event.duration * 1e6),
-            aborted=event.aborted,
-            stages={stage: int(seconds * 1e6) for stage, seconds in event.stages.items()},
-        )
+def _line(event: RequestEvent) -> Line:
+    """As much of an event as its policy wants written down."""
+    audit = event.audit
+    line = Line(
+        time=_moment(event.received),
+        level="error" if event.status >= 500 else "info",
+        event="request",
+        id=event.id,
+        status=event.status,
+        method=event.method,
+        host=event.host,
+        path=audit.path or event.path,
+        client=event.client,
+        site=event.site,
+        dialect=event.dialect,
+        key_id=event.key_id,
+        grant=event.grant,
+        template=audit.template,
+        retention=audit.retention.at(event.place),
+        reason=event.reason,
+        detail=event.detail,
+        cache=event.cache,
+        origin=event.origin,
+        format=event.format,
+        bytes_in=event.bytes_in,
+        bytes_out=event.bytes_out,
+        microseconds=int(event.duration * 1e6),
+        aborted=event.aborted,
+        stages={stage: int(seconds * 1e6) for stage, seconds in event.stages.items()},
+    )
+    if audit.detail == "brief":
+        return _brief(line)
+    return _full(line, event) if audit.detail == "full" else line
+
+
+def _brief(line: Line) -> Line:
+    """Without what tells who asked for what: a session's key is called by the session, and details may name addresses."""
+    key_id = "" if KEY_ID.fullmatch(line.key_id) else line.key_id
+    return replace(line, path="", client="", key_id=key_id, grant="", detail="")
+
+
+def _full(line: Line, event: RequestEvent) -> Line:
+    audit = event.audit
+    return replace(
+        line,
+        country=event.place.country,
+        region=event.place.region,
+        user=audit.user,
+        client_id=audit.client_id,
+        session=audit.session,
+        jti=audit.jti,
+        context=audit.context,
+        preset=audit.preset,
     )
 
 
-def _console(event: RequestEvent) -> bytes:
+def _console(line: Line) -> bytes:
     parts = [
-        f"{_moment(event.received)} {event.status} {event.method} {event.host}{event.path}",
-        f"{event.duration * 1000:.1f}ms",
-        event.cache,
-        event.reason,
-        event.detail,
-        event.client,
-        event.id,
+        f"{line.time} {line.status} {line.method} {line.host}{line.path}",
+        f"{line.microseconds / 1000:.1f}ms",
+        line.cache,
+        line.reason,
+        line.detail,
+        line.client,
+        line.id,
     ]
     # A line break in a detail would let a client write log lines of its own.
     return " ".join(part for part in parts if part).encode("unicode_escape")

@@ -30,6 +30,7 @@ from countermark.control.sessions import (
     SessionsEnded,
     SessionsListed,
 )
+from countermark.control.templates import TemplateFacts
 from countermark.core.errors import Conflict
 from countermark.identity.revocation import Kind
 from countermark.settings.tokens import Role
@@ -79,9 +80,9 @@ class KeysListed(Struct, frozen=True, kw_only=True):
 
 
 class TemplatesListed(Struct, frozen=True, kw_only=True):
-    """The names of the policy templates."""
+    """The policy templates, by name."""
 
-    templates: tuple[str, ...]
+    templates: tuple[TemplateFacts, ...]
 
 
 class RevocationQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,7 +211,7 @@ async def _list_keys(call: Call) -> KeysListed:
 
 
 async def _list_templates(call: Call) -> TemplatesListed:
-    return TemplatesListed(templates=tuple(sorted(call.plane.bench.rules)))
+    return TemplatesListed(templates=call.plane.templates())
 
 
 ROUTES: tuple[Route, ...] = (
@@ -359,7 +360,7 @@ ROUTES: tuple[Route, ...] = (
         path="/v1/templates",
         name="listTemplates",
         group="gateway",
-        summary="The policy templates by name.",
+        summary="The policy templates: what they have written down, how often that is reviewed, and regional law.",
         roles=("viewer", "issuer", "operator"),
         answer=TemplatesListed,
         handle=_list_templates,

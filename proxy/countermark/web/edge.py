@@ -186,7 +186,7 @@ class Edge:
         )
         if client.trusted and "x-request-id" in headers and _REQUEST_ID.fullmatch(headers["x-request-id"]):
             event.id = headers["x-request-id"]
-        event.client = client.text
+        event.client, event.place = client.text, client.place
         event.method, event.path = method, _printable(target.partition("?")[0])
         if forwarded:
             asked = self._forwarded.original(Asked(method, host, target), headers, client)
