@@ -41,7 +41,7 @@ def gateway(serve: Launch) -> Gateway:
 
 def ask(gateway: Gateway, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     host, port = gateway.admin.rsplit(":", 1)
-    connection = HTTPConnection(host, int(port), timeout=WAIT)
+    connection = HTTPConnection(host, int(port), timeout=2 * WAIT)  # one reload may wait for another
     try:
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, body=sent, headers={"Authorization": f"Bearer {TOKEN}"})

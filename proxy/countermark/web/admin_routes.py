@@ -68,10 +68,8 @@ class Steering(Protocol):
         ...
 
     async def turn_keys(self, turn: Turn, *, actor: str) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-        """Change the keyring file and take all files anew; the changes, and the faults for which they do not count yet.
-
-        Raises what the turn raises; then the file is as it was.
-        """
+        """Change the keyring file, and take all files anew if it changed; the changes, and the faults for which they do
+        not count yet. Raises what the turn raises; then the file is as it was."""
         ...
 
 

@@ -243,9 +243,8 @@ class Supervisor:
             return await self._renew(actor)
 
     async def turn_keys(self, turn: Turn, *, actor: str) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-        """Change the keyring file, and take all files anew if it changed; the changes, and the faults of the reload.
-
-        Raises what the turn raises; then the file is as it was.
+        """Change the keyring file, and take all files anew if it changed; the changes, and the faults for which they do
+        not count yet. Raises what the turn raises.
         """
         # No other reload comes between: it would take the change and tell it under another name.
         async with self._reloading:
