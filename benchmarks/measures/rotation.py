@@ -14,8 +14,6 @@ from benchmarks.figures import Figure, Goal
 from benchmarks.result import Result
 from benchmarks.setting import Setting
 from countermark.backends.kms.local import new_master
-from countermark.cli.keyring_file import keyring_file, sealed
-from countermark.cli.rotation import carry_out
 from countermark.configuration import key_wrapper, read_keyring, rotation_rules
 from countermark.core.errors import ConfigurationInvalid, CountermarkError
 from countermark.core.request import EdgeRequest
@@ -23,6 +21,8 @@ from countermark.core.target import parse_target
 from countermark.keys.keyfile import render
 from countermark.keys.keyring import Key, Keyring
 from countermark.keys.schedule import plan
+from countermark.rotation.file import keyring_file, sealed
+from countermark.rotation.turn import carry_out
 from countermark.settings.model import RotationSettings, Settings, SiteSettings
 from countermark.signing.dialect import MintOrder
 from countermark.signing.realm import realm_of
@@ -98,7 +98,7 @@ class Year:
         with keyring_file(self._settings) as file:
             keys = {key.id: key for key in file.keyring().keys}
             steps = plan(keys.values(), rotation_rules(self._settings), now)
-            changes = carry_out(steps, keys, file, now)
+            changes = carry_out(steps, keys, file, now=now, by="timer")
             again = plan(file.keyring().keys, rotation_rules(self._settings), now)
         self.counts["steps"] += len(steps)
         self.counts["steps of a second run"] += len(again)

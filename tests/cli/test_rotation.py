@@ -69,6 +69,16 @@ def test_the_history_tells_each_change_and_no_secret(house: House) -> None:
     assert not [secret for secret in secrets if secret in text]
 
 
+def test_an_account_without_a_name_is_told_by_its_number(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any number."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54_321)
+    assert house.run("keys", "revoke", "k1").exit_code == 0
+    record = json.loads(house.keyring.with_name("keys-history.jsonl").read_text())
+    assert record["by"] == "54321"
+
+
 def test_comments_stay_and_strangers_see_nothing(house: House) -> None:
     """The file is changed in place, and others than its owner and group lose what rights they had."""
     house.keyring.write_text("# the shop's\n" + house.keyring.read_text().replace("id: k1", "id: k1  # from May"))
@@ -94,7 +104,9 @@ def test_a_revoked_key_opens_nothing(house: House) -> None:
     url = house.signed("/shop/cat.jpg")
     assert house.run("keys", "revoke", "k1").exit_code == 0
     assert house.run("verify", url).exit_code == 1
-    assert house.run("keys", "revoke", "k9").exit_code == 1
+    unknown = house.run("keys", "revoke", "k9")
+    assert unknown.exit_code == 1
+    assert "no entry for a key 'k9'" in unknown.output
 
 
 def test_an_id_never_comes_back(house: House) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,13 +14,16 @@ from msgspec.structs import replace
 
 from countermark.configuration import Configuration
 from countermark.control.plane import ControlPlane
-from countermark.settings.model import AdminSettings, Settings
+from countermark.keys.keyfile import render
+from countermark.rotation.file import Change
+from countermark.rotation.turn import Turn
+from countermark.settings.model import AdminSettings, RotationSettings, Settings
 from countermark.settings.tokens import AdminToken, Role
 from countermark.telemetry.tally import Snapshot
 from countermark.web import admin
 from countermark.web.admin_gate import hash_of
 from countermark.web.admin_routes import WorkerFacts
-from tests.control.world import World
+from tests.control.world import KEY, World
 
 TOKENS: dict[str, str] = {
     name: f"cmadm_{name.ljust(43, '0')}" for name in ("viewer", "issuer", "operator", "keys", "admin", "shop", "over")
@@ -42,15 +46,26 @@ ENTRIES = (
 )
 
 
+def with_keys(folder: Path) -> Settings:
+    """Settings of keys that follow one another; the keyring file holds k1."""
+    (folder / "keys.yaml").write_text(render(KEY))
+    return Settings(
+        keys=str(folder / "keys.yaml"),
+        keys_history=str(folder / "history.jsonl"),
+        rotation={"native": RotationSettings()},
+    )
+
+
 class SmallSupervisor:
     """What the admin port sees of a supervisor."""
 
-    def __init__(self, control: ControlPlane, tokens: Sequence[AdminToken]) -> None:
+    def __init__(self, control: ControlPlane, tokens: Sequence[AdminToken], settings: Settings) -> None:
         self.control = control
-        settings = Settings(admin=AdminSettings(tokens="tokens.yaml"))
+        settings = replace(settings, admin=AdminSettings(tokens="tokens.yaml"))
         self.configuration = Configuration(
             settings=settings, keys=(), policies={}, clients="", watermarks={}, admin_tokens=tuple(tokens)
         )
+        self.counted = Snapshot()
         self.faults: tuple[str, ...] = ()
         self.reloads: list[str] = []
 
@@ -58,7 +73,7 @@ class SmallSupervisor:
         self.configuration = replace(self.configuration, settings=Settings(), admin_tokens=())
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot()
+        return self.counted
 
     async def reasons(self) -> list[str]:
         return ["the list of revocations may be 3 s old"]
@@ -69,6 +84,13 @@ class SmallSupervisor:
     async def reload(self, *, actor: str) -> tuple[str, ...]:
         self.reloads.append(actor)
         return self.faults
+
+    async def turn_keys(self, turn: Turn, *, actor: str) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+        changes = turn(self.configuration.settings)
+        return changes, await self.reload(actor=actor) if changes else ()
+
+
+NO_KEYS = Settings(keys="/no/such/file")
 
 
 class Reply:
@@ -103,10 +125,10 @@ class Port:
 
 
 @asynccontextmanager
-async def admin_port(tokens: Sequence[AdminToken] = ENTRIES) -> AsyncIterator[Port]:
+async def admin_port(tokens: Sequence[AdminToken] = ENTRIES, *, settings: Settings = NO_KEYS) -> AsyncIterator[Port]:
     """The port, on loopback and an address of the kernel's choice."""
     world = World()
-    supervisor = SmallSupervisor(world.plane, tokens)
+    supervisor = SmallSupervisor(world.plane, tokens, settings)
     listener = socket.create_server(("127.0.0.1", 0))
     host, number = listener.getsockname()
     runner = await admin.start(listener, supervisor)

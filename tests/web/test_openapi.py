@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,7 +16,7 @@ from countermark.web.admin_routes import ROUTES, Route
 from countermark.web.openapi import document
 from countermark.web.reference import markdown
 from tests.control.world import signed
-from tests.web.admin_port import Port, admin_port
+from tests.web.admin_port import Port, admin_port, with_keys
 
 DOCUMENT = document()
 BODIES: dict[str, Any] = {
@@ -24,12 +25,13 @@ BODIES: dict[str, Any] = {
     "login": {"site": "shop", "user": "alice", "client_id": "acme"},
     "refreshSession": {"generation": 1, "targets": ["/shop/cat.jpg?w=x"]},
     "endSessions": {"user": "alice"},
+    "rotateKeys": {"if_due": False},
 }
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[Port]:
-    async with admin_port() as served:
+async def port(tmp_path: Path) -> AsyncIterator[Port]:
+    async with admin_port(settings=with_keys(tmp_path)) as served:
         yield served
 
 
@@ -68,7 +70,8 @@ async def test_a_route_answers_as_described(port: Port, route: Route) -> None:
     if route.body is not None:
         conforms(body, operation["requestBody"]["content"]["application/json"]["schema"])
     raw = b"" if route.lines_in else None
-    reply = await port.ask(route.method, route.path.replace("{id}", opened.json["id"]), body=body, raw=raw)
+    id = "k1" if route.group == "keys" else opened.json["id"]
+    reply = await port.ask(route.method, route.path.replace("{id}", id), body=body, raw=raw)
     described = operation["responses"][str(reply.status)]["content"]
     assert reply.status == route.status, reply.body
     assert list(described) == [reply.headers["Content-Type"].partition(";")[0]]

@@ -13,9 +13,8 @@ from msgspec.structs import replace
 
 from countermark.backends.kms.local import new_master
 from countermark.cli.address import no_such_dialect
-from countermark.cli.keyring_file import KeyringFile, keyring_file, sealed, write_keyring
 from countermark.cli.options import config_option, json_option
-from countermark.cli.rotation import make_material, revoke, rotate
+from countermark.cli.rotation import revoke, rotate
 from countermark.configuration import key_wrapper, read_keyring, read_settings, rotation_rules
 from countermark.core.encoding import base64
 from countermark.core.errors import ConfigurationInvalid, KmsUnavailable
@@ -24,6 +23,8 @@ from countermark.keys.keyring import Key, usual_life
 from countermark.keys.replacement import amended, fields, replaced
 from countermark.keys.schedule import Rule, next_change
 from countermark.keys.sealed import hidden
+from countermark.rotation.file import KeyringFile, keyring_file, sealed
+from countermark.rotation.turn import make_material
 from countermark.settings.units import format_moment
 from countermark.signing.table import KEY_USES
 
@@ -109,21 +110,15 @@ def new(
 
 
 def _replace(old_id: str, key_id: str, config: Path, *, as_json: bool) -> None:
-    settings = read_settings(config)
-    old = next((key for key in read_keyring(settings).keys if key.id == old_id), None)
-    if old is None:
-        raise click.ClickException(f"The keyring has no key {old_id}.")
-    material, private = make_material(old.algorithm)
-    salt = secrets.token_bytes(32) if old.salt else b""
-    fresh = {"state": "active", "not_before": None, "not_after": None, "salt": salt}
-    key = replace(old, id=key_id, material=material, private=private, **fresh)
-    path = Path(settings.keys)
-    try:
-        text = replaced(path.read_text(encoding="utf-8"), old_id, _kept(key))
-        load(text, file=str(path), uses=KEY_USES, wrapper=key_wrapper(settings))
-    except ConfigurationInvalid as error:
-        raise click.ClickException(str(error)) from None
-    write_keyring(path, text)
+    with keyring_file(read_settings(config)) as file:
+        old = next((key for key in file.keyring().keys if key.id == old_id), None)
+        if old is None:
+            raise click.ClickException(f"The keyring has no key {old_id}.")
+        material, private = make_material(old.algorithm)
+        salt = secrets.token_bytes(32) if old.salt else b""
+        fresh = {"state": "active", "not_before": None, "not_after": None, "salt": salt}
+        key = replace(old, id=key_id, material=material, private=private, **fresh)
+        file.write(replaced(file.text, old_id, _kept(key)))
     _show(key, render(_kept(key)), as_json=as_json)
 
 
@@ -179,7 +174,7 @@ def seal(old_kms: str | None, config: Path, as_json: bool) -> None:
                     text, key.id, {"sealed": sealed(key, file.wrapper)}, instead={"sealed": place or "sealed"}
                 )
                 done.append(key.id)
-        file.write(text, [], int(time.time()))
+        file.write(text)
     click.echo(json.dumps({"sealed": done}) if as_json else f"sealed: {', '.join(done) or 'nothing was plain'}")
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
-import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import click
+import msgspec
 
-from countermark.cli.keyring_file import Change, KeyringFile, keyring_file, sealed
 from countermark.cli.options import config_option, json_option
-from countermark.configuration import read_settings, rotation_rules
-from countermark.core.errors import ConfigurationInvalid
-from countermark.keys.keyfile import render
-from countermark.keys.keyring import HASHES, MACS, SEALS, TOKENS, Algorithm, Key
-from countermark.keys.material import new_private, public_of
-from countermark.keys.replacement import amended, appended, fields, removed
-from countermark.keys.schedule import Step, changed, plan, successor
+from countermark.configuration import read_settings
+from countermark.rotation import turn
+from countermark.rotation.file import Change
 from countermark.settings.model import Settings
 from countermark.settings.units import format_moment
 
@@ -55,19 +51,11 @@ def rotate(if_due: bool, dry_run: bool, reloads: bool, config: Path, as_json: bo
       countermark keys rotate --if-due --reload
     """
     settings = read_settings(config)
-    now = int(time.time())
-    with keyring_file(settings) as file:
-        rules = rotation_rules(settings)
-        if not rules:
-            raise click.ClickException(
-                "The setting rotation names no dialect; `rotation: { native: {} }` rotates weekly."
-            )
-        keys = {key.id: key for key in file.keyring().keys}
-        steps = plan(keys.values(), rules, now, due=not if_due)
-        if dry_run:
-            _tell_plan(steps, keys, _uses(settings), as_json=as_json)
-            return
-        changes = carry_out(steps, keys, file, now)
+    if dry_run:
+        foreseen = turn.outlook(settings, now=int(time.time()), due=not if_due)
+        _tell_outlook(foreseen, _uses(settings), as_json=as_json)
+        return
+    changes = turn.rotate(settings, clock=time.time, by=_account(), due=not if_due)
     _tell(changes, as_json=as_json)
     _hand_over(settings, changes, reloads=reloads)
 
@@ -87,101 +75,22 @@ def revoke(key_id: str, reloads: bool, config: Path, as_json: bool) -> None:
       countermark keys revoke k1 --reload
     """
     settings = read_settings(config)
-    now = int(time.time())
-    with keyring_file(settings) as file:
-        held = fields(file.text, key_id)
-        text = amended(file.text, key_id, {"state": "revoked", "since": format_moment(now)})
-        change = Change(
-            key=key_id,
-            dialect=held.get("dialect", "native"),
-            fingerprint=_fingerprint(file, key_id),
-            before=held.get("state", "active"),
-            after="revoked",
-        )
-        # Not checked: a key must leave although another one of the file, or who opens it, is in trouble.
-        file.write(text, [change], now, checked=False)
-    _tell([change], as_json=as_json)
-    _hand_over(settings, [change], reloads=reloads)
+    changes = turn.revoke(settings, key_id, clock=time.time, by=_account())
+    _tell(changes, as_json=as_json)
+    _hand_over(settings, changes, reloads=reloads)
 
 
-def make_material(algorithm: Algorithm) -> tuple[bytes, bytes]:
-    """A new secret, or both halves of a new key pair."""
-    if algorithm in HASHES or algorithm in TOKENS:
-        return secrets.token_urlsafe(32).encode(), b""
-    if algorithm in MACS or algorithm in SEALS:
-        return secrets.token_bytes(32), b""
-    private = new_private(algorithm)
-    return public_of(algorithm, private), private
-
-
-def carry_out(steps: Sequence[Step], keys: dict[str, Key], file: KeyringFile, now: int) -> list[Change]:
-    """Write the steps into the file. Raises ConfigurationInvalid, KmsUnavailable; then the file is as it was."""
-    text, changes = file.text, []
-    taken = {*keys, *file.known_ids()} if steps else set()
-    for step in steps:
-        old = keys[step.key_id]
-        match step.action:
-            case "publish":
-                old = _new_key(old, taken, now)
-                taken.add(old.id)
-                text = appended(text, render(old, sealed(old, file.wrapper) if file.wrapper else ""))
-                change = _change(old, "", "pending")
-            case "remove":
-                text = removed(text, old.id)
-                change = _change(old, old.state, "removed")
-            case _:
-                new = changed(old, step, now)
-                text = amended(text, old.id, _written(new, fields(text, old.id), file))
-                change = _change(new, old.state, new.state)
-        changes.append(change)
-    if changes:
-        file.write(text, changes, now)
-    return changes
-
-
-def _written(key: Key, held: dict[str, str], file: KeyringFile) -> dict[str, str]:
-    """The fields that a step changes. A sealed key is bound to its dates, so it is sealed anew with them."""
-    written = {"state": key.state, "since": format_moment(key.since or 0)}
-    if key.state == "retiring" and key.not_after is not None:
-        written["not_after"] = format_moment(key.not_after)
-        if "sealed" in held and file.wrapper is not None:
-            written["sealed"] = sealed(key, file.wrapper)
-    return written
-
-
-def _new_key(model: Key, taken: Collection[str], now: int) -> Key:
-    stem = time.strftime("k%Y%m%d", time.gmtime(now))
-    names = (stem if number == 1 else f"{stem}.{number}" for number in range(1, len(taken) + 2))
-    key_id = next(name for name in names if name not in taken)
-    material, private = make_material(model.algorithm)
-    salt = secrets.token_bytes(32) if model.salt else b""
-    return successor(model, key_id=key_id, material=material, private=private, salt=salt, now=now)
-
-
-def _change(key: Key, before: str, after: str) -> Change:
-    return Change(
-        key=key.id,
-        dialect=key.dialect,
-        fingerprint=key.fingerprint(),
-        before=before,
-        after=after,
-        not_after="" if key.not_after is None or after != "retiring" else format_moment(key.not_after),
-    )
-
-
-def _fingerprint(file: KeyringFile, key_id: str) -> str:
-    """That of a key, "" where the file cannot be read whole: revoking must not depend on it."""
+def _account() -> str:
+    """Whoever runs this, as the history names him; in a container his number may have no name."""
     try:
-        return next((key.fingerprint() for key in file.keyring().keys if key.id == key_id), "")
-    except ConfigurationInvalid:
-        return ""
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _tell(changes: Sequence[Change], *, as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json.dumps([{name: getattr(change, name) for name in change.__struct_fields__} for change in changes])
-        )
+        click.echo(json.dumps(msgspec.to_builtins(changes)))
         return
     for change in changes:
         until = f", verifies until {change.not_after}" if change.not_after else ""
@@ -192,23 +101,22 @@ def _tell(changes: Sequence[Change], *, as_json: bool) -> None:
         click.echo("nothing is due")
 
 
-def _tell_plan(steps: Sequence[Step], keys: dict[str, Key], uses: dict[str, float] | None, *, as_json: bool) -> None:
+def _tell_outlook(foreseen: turn.Outlook, uses: dict[str, float] | None, *, as_json: bool) -> None:
     if as_json:
-        rows = [{"action": step.action, "key": step.key_id, "not_after": step.not_after} for step in steps]
-        click.echo(json.dumps({"steps": rows, "uses": uses}))
+        click.echo(json.dumps({"steps": msgspec.to_builtins(foreseen.steps), "uses": uses}))
         return
-    for step in steps:
+    for step in foreseen.steps:
         until = f", verifies until {format_moment(step.not_after)}" if step.not_after is not None else ""
         named = f"a successor of {step.key_id}" if step.action == "publish" else step.key_id
         click.echo(f"would {step.action} {named}{until}")
-    if not steps:
+    if not foreseen.steps:
         click.echo("nothing is due")
     if uses is None:
         click.echo("no gateway answers at server.admin, so nobody says which keys are in use")
         return
-    for key_id, key in keys.items():
+    for key in foreseen.keys:
         if key.state in ("active", "retiring"):
-            click.echo(f"{key_id} ({key.state}): {uses.get(key_id, 0):.0f} requests since the gateway started")
+            click.echo(f"{key.id} ({key.state}): {uses.get(key.id, 0):.0f} requests since the gateway started")
 
 
 def _uses(settings: Settings) -> dict[str, float] | None:

@@ -51,6 +51,11 @@ def removed(text: str, key_id: str) -> str:
     return text[:start] + text[_line_end(text, _end(node)) + 1 :]
 
 
+def ids(text: str) -> list[str]:
+    """The ids of the entries that can be changed."""
+    return [_id_of(node) for node in _entries(text)]
+
+
 def fields(text: str, key_id: str) -> dict[str, str]:
     """The fields of an entry that hold one value."""
     return {str(name.value): str(value.value) for name, value in _entry(text, key_id).value}
@@ -78,11 +83,15 @@ def _root(text: str) -> Node | None:
     return root
 
 
-def _entry(text: str, key_id: str) -> MappingNode:
+def _entries(text: str) -> list[MappingNode]:
     root = _root(text)
-    entries = root.value if isinstance(root, SequenceNode) and not root.flow_style else []
-    for node in entries:
-        if isinstance(node, MappingNode) and _id_of(node) == key_id:
+    nodes = root.value if isinstance(root, SequenceNode) and not root.flow_style else []
+    return [node for node in nodes if isinstance(node, MappingNode)]
+
+
+def _entry(text: str, key_id: str) -> MappingNode:
+    for node in _entries(text):
+        if _id_of(node) == key_id:
             return node
     raise ConfigurationInvalid([Fault(path=key_id, message="no entry of the keyring file can be changed by this id")])
 

@@ -50,8 +50,8 @@ class Rule(Struct, frozen=True, kw_only=True):
         return max(key.max_life, self.life) + self.overlap
 
 
-class Step(Struct, frozen=True, kw_only=True):
-    """One change. `key_id` is the key that changes; for publish, the one that the new key is made after.
+class Step(Struct, frozen=True, kw_only=True, rename={"key_id": "key"}):
+    """One change, of the key that is named; publish names the one that the new key is made after.
 
     not_after   retire: the last second at which the key verifies
     """

@@ -25,7 +25,7 @@ ROLES: Mapping[Role, str] = {
     "viewer": "looks at everything",
     "issuer": "opens and ends sessions",
     "operator": "revokes and lifts",
-    "keys": "looks at keys, and has the gateway read them anew",
+    "keys": "looks at keys, rotates and revokes them, and has the gateway read all files anew",
     "admin": "does everything",
 }
 """Each role, and what a token that has it may do."""

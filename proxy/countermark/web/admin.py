@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import socket
-from typing import Protocol
 
 from aiohttp import web
 
 from countermark.telemetry.exposition import expose
-from countermark.telemetry.tally import Snapshot
 from countermark.web import admin_api
 
 # An answer that is still being written when the gateway ends has this long.
 SHUTDOWN_SECONDS = 2.0
 
 
-class Gateway(admin_api.Gateway, Protocol):
-    """What the admin port asks of the supervisor."""
-
-    async def snapshot(self) -> Snapshot: ...
-
-
-async def start(listener: socket.socket, gateway: Gateway) -> web.AppRunner:
+async def start(listener: socket.socket, gateway: admin_api.Gateway) -> web.AppRunner:
     """Serve on a bound socket; the caller cleans the runner up."""
 
     async def metrics(request: web.Request) -> web.Response:

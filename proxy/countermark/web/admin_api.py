@@ -13,7 +13,6 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from countermark.configuration import Configuration
 from countermark.control.actor import Actor
 from countermark.control.plane import ControlPlane
 from countermark.core.answer import Answer
@@ -48,13 +47,10 @@ log = structlog.get_logger("countermark.admin")
 
 
 class Gateway(Steering, Protocol):
-    """What the admin API asks of the supervisor. Control plane and configuration change with a reload."""
+    """What the admin API asks of the supervisor. The control plane changes with a reload."""
 
     @property
     def control(self) -> ControlPlane: ...
-
-    @property
-    def configuration(self) -> Configuration: ...
 
 
 def routes(gateway: Gateway) -> list[web.RouteDef]:

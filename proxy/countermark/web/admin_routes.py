@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 
 from countermark import __version__
+from countermark.configuration import Configuration
 from countermark.control.actor import Actor
 from countermark.control.plane import ControlPlane, KeyFacts
 from countermark.control.revocations import (
@@ -33,7 +37,11 @@ from countermark.control.sessions import (
 from countermark.control.templates import TemplateFacts
 from countermark.core.errors import Conflict
 from countermark.identity.revocation import Kind
+from countermark.keys.schedule import Step
+from countermark.rotation.file import Change
+from countermark.rotation.turn import Turn, outlook, revoke, rotate
 from countermark.settings.tokens import Role
+from countermark.telemetry.tally import Snapshot
 
 
 class WorkerFacts(Struct, frozen=True, kw_only=True):
@@ -45,7 +53,12 @@ class WorkerFacts(Struct, frozen=True, kw_only=True):
 
 
 class Steering(Protocol):
-    """What the admin API asks of the supervisor besides the control plane."""
+    """What the admin API asks of the supervisor besides the control plane. The configuration changes with a reload."""
+
+    @property
+    def configuration(self) -> Configuration: ...
+
+    async def snapshot(self) -> Snapshot: ...
 
     async def reasons(self) -> list[str]: ...
 
@@ -53,6 +66,11 @@ class Steering(Protocol):
 
     async def reload(self, *, actor: str) -> tuple[str, ...]:
         """Take all files anew; the faults for which everything stays as it was, none when it was done."""
+        ...
+
+    async def turn_keys(self, turn: Turn, *, actor: str) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+        """Change the keyring file, and take all files anew if it changed; the changes, and the faults for which they do
+        not count yet. Raises what the turn raises; then the file is as it was."""
         ...
 
 
@@ -77,6 +95,29 @@ class KeysListed(Struct, frozen=True, kw_only=True):
     """The keys of the token's sites."""
 
     keys: tuple[KeyFacts, ...]
+
+
+class RotateOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of a rotation is done."""
+
+    if_due: Annotated[
+        bool, Meta(description="Only what the keys' age asks for; else the signing keys are taken for due.")
+    ] = False
+    dry_run: Annotated[bool, Meta(description="Change nothing, and tell what would be done.")] = False
+
+
+class KeysRotated(Struct, frozen=True, kw_only=True):
+    """What changed, and what the workers know already. A dry run tells the steps in place of changes."""
+
+    changes: tuple[Change, ...] = ()
+    steps: tuple[Step, ...] = ()
+    uses: Annotated[dict[str, int], Meta(description="Of a dry run: requests by key, since the gateway started.")] = {}
+
+
+class KeyRevoked(Struct, frozen=True, kw_only=True):
+    """The key as the workers know it already: it opens nothing."""
+
+    change: Change
 
 
 class TemplatesListed(Struct, frozen=True, kw_only=True):
@@ -132,7 +173,7 @@ class Route(Struct, frozen=True, kw_only=True):
     method: Literal["GET", "POST", "DELETE"]
     path: str
     name: str
-    group: Literal["revocations", "sessions", "gateway"]
+    group: Literal["revocations", "sessions", "keys", "gateway"]
     summary: str
     roles: tuple[Role, ...]
     answer: type[Struct] | None = None
@@ -208,6 +249,45 @@ async def _reload(call: Call) -> Reloaded:
 
 async def _list_keys(call: Call) -> KeysListed:
     return KeysListed(keys=call.plane.keys(call.actor))
+
+
+async def _rotate_keys(call: Call) -> KeysRotated:
+    call.actor.require_all()
+    order: RotateOrder = call.body
+    if order.dry_run:
+        return await _foreseen(call, due=not order.if_due)
+    turn = partial(rotate, clock=time.time, by=call.actor.name, due=not order.if_due)
+    changes, faults = await call.gateway.turn_keys(turn, actor=call.actor.name)
+    if faults:
+        raise _not_taken(faults)
+    return KeysRotated(changes=changes)
+
+
+async def _foreseen(call: Call, *, due: bool) -> KeysRotated:
+    settings = call.gateway.configuration.settings
+    foreseen = await asyncio.to_thread(outlook, settings, now=int(time.time()), due=due)
+    counters = (await call.gateway.snapshot()).counters
+    uses = {series[1]: int(count) for series, count in counters if series[0] == "key_uses"}
+    return KeysRotated(steps=foreseen.steps, uses=uses)
+
+
+async def _revoke_key(call: Call) -> KeyRevoked:
+    call.actor.require_all()
+    key_id = call.names["id"]
+    turn = partial(revoke, key_id=key_id, clock=time.time, by=call.actor.name)
+    (change,), faults = await call.gateway.turn_keys(turn, actor=call.actor.name)
+    if faults:
+        # The workers still have the keyring in which it opens; the list of revocations needs no reload.
+        order = RevocationOrder(kind="key", value=key_id, reason="revoked in a keyring that could not be taken")
+        await call.plane.revocations.add(order, call.actor)
+        raise _not_taken(faults, f" The key {key_id} is on the list of revocations meanwhile, and opens nothing.")
+    return KeyRevoked(change=change)
+
+
+def _not_taken(faults: Sequence[str], meanwhile: str = "") -> Conflict:
+    return Conflict(
+        f"The keyring file is changed, but the old configuration stays until a reload: {'; '.join(faults)}.{meanwhile}"
+    )
 
 
 async def _list_templates(call: Call) -> TemplatesListed:
@@ -349,11 +429,32 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/v1/keys",
         name="listKeys",
-        group="gateway",
+        group="keys",
         summary="The keys and their states, without material.",
         roles=("viewer", "keys"),
         answer=KeysListed,
         handle=_list_keys,
+    ),
+    Route(
+        method="POST",
+        path="/v1/keys/rotate",
+        name="rotateKeys",
+        group="keys",
+        summary="Let the keys follow one another in the keyring file, and have the workers take it.",
+        roles=("keys",),
+        body=RotateOrder,
+        answer=KeysRotated,
+        handle=_rotate_keys,
+    ),
+    Route(
+        method="POST",
+        path="/v1/keys/{id}/revoke",
+        name="revokeKey",
+        group="keys",
+        summary="Take a key out of use in the keyring file, and have the workers take it.",
+        roles=("keys",),
+        answer=KeyRevoked,
+        handle=_revoke_key,
     ),
     Route(
         method="GET",

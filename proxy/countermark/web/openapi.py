@@ -20,7 +20,7 @@ REFUSALS = {
     "409": "It is not in the state for which this was meant.",
     "413": "Too large.",
     "429": "Too many refused requests of this address.",
-    "503": "The store cannot be asked.",
+    "503": "The store, or the key management service, cannot be asked.",
 }
 _REF = "#/components/schemas/{name}"
 _NAMES = re.compile(r"\{(\w+)\}")
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "countermark admin API",
             "version": __version__,
-            "description": "Revocations, sessions, and the state of the gateway. It is served at server.admin.",
+            "description": "Revocations, sessions, keys, and the state of the gateway. It is served at server.admin.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:8081"}],

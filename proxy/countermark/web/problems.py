@@ -99,10 +99,10 @@ PROBLEMS: Mapping[type[CountermarkError], Problem] = {
     errors.RenderCrashed: Problem(503, "Rendering failed"),
     errors.RenderDeadline: Problem(503, "Rendering took too long"),
     errors.StoreUnavailable: Problem(503, "Store unavailable"),
+    errors.KmsUnavailable: Problem(503, "Key management service unavailable"),
     errors.TaskFailed: INTERNAL,
     errors.PurgeFailed: INTERNAL,
     errors.NotifyFailed: INTERNAL,
-    errors.KmsUnavailable: INTERNAL,
     errors.ConfigurationInvalid: INTERNAL,
 }
 

@@ -13,9 +13,9 @@ from countermark.web.openapi import REFUSALS, document
 _HEAD = """\
 # Admin API
 
-Revocations, sessions and the state of the gateway, over HTTP on the admin port (`server.admin`, 127.0.0.1:8081). This page is
-made from `proxy/countermark/web/admin_routes.py` by `./dev docs`; `/v1/openapi.json` is the same as OpenAPI 3.1.
-The commands `revoke`, `revocations` and `sessions` speak to it.
+Revocations, sessions, keys and the state of the gateway, over HTTP on the admin port (`server.admin`, 127.0.0.1:8081). This
+page is made from `proxy/countermark/web/admin_routes.py` by `./dev docs`; `/v1/openapi.json` is the same as OpenAPI 3.1.
+The commands `revoke`, `revocations` and `sessions` speak to it, and `keys rotate --reload`.
 
 ## Turn it on
 
@@ -43,15 +43,15 @@ A token with `sites` acts for these sites alone: it revokes paths and signed URL
 sessions. What reaches beyond one site (a user, a key, the whole list, a reload) takes a token without.
 
 Every change is a notice with the token's name, in the log and wherever notices go: `revocation.added`, `revocation.lifted`,
-`revocation.imported`, `session.started`, `session.refreshed`, `session.ended`, `configuration.reloaded` and
-`configuration.refused`. So is every refused request (`admin.refused`), up to ten at once and one in six seconds for each
-address; what fails more often gets 429.
+`revocation.imported`, `session.started`, `session.refreshed`, `session.ended`, `configuration.reloaded`,
+`configuration.refused`, and those of [keys](keys.md#what-is-written). So is every refused request (`admin.refused`), up to ten
+at once and one in six seconds for each address; what fails more often gets 429.
 
 Bodies are JSON of 1 MiB at most, in which unknown keys are refused; an import is NDJSON, one entry a line. Times are unix
-seconds. Every refusal is `application/problem+json`:
+seconds, in changes of keys RFC 3339. Every refusal is `application/problem+json`:
 """
 
-_TITLES = {"revocations": "Revocations", "sessions": "Sessions", "gateway": "The gateway"}
+_TITLES = {"revocations": "Revocations", "sessions": "Sessions", "keys": "Keys", "gateway": "The gateway"}
 
 
 def markdown() -> str:

@@ -31,6 +31,8 @@ from countermark.control.plane import ControlPlane
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.core.events import Severity
 from countermark.keys.changes import changes
+from countermark.rotation.file import Change
+from countermark.rotation.turn import Turn
 from countermark.settings.model import Settings
 from countermark.signing.cautions import Name, cautions
 from countermark.telemetry import log as logging
@@ -238,13 +240,25 @@ class Supervisor:
     async def reload(self, *, actor: str) -> tuple[str, ...]:
         """Take all files anew, whole or not at all; the faults for which everything stays as it was."""
         async with self._reloading:
-            keys = self.configuration.keys
-            try:
-                faults = await self._take_new_configuration()
-            except ConfigurationInvalid as invalid:
-                faults = tuple(str(fault) for fault in invalid.faults)
-                for fault in faults:
-                    log.error("configuration fault", fault=fault)
+            return await self._renew(actor)
+
+    async def turn_keys(self, turn: Turn, *, actor: str) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+        """Change the keyring file, and take all files anew if it changed; the changes, and the faults for which they do
+        not count yet. Raises what the turn raises.
+        """
+        # No other reload comes between: it would take the change and tell it under another name.
+        async with self._reloading:
+            changed = await asyncio.to_thread(turn, self.configuration.settings)
+            return changed, await self._renew(actor) if changed else ()
+
+    async def _renew(self, actor: str) -> tuple[str, ...]:
+        keys = self.configuration.keys
+        try:
+            faults = await self._take_new_configuration()
+        except ConfigurationInvalid as invalid:
+            faults = tuple(str(fault) for fault in invalid.faults)
+            for fault in faults:
+                log.error("configuration fault", fault=fault)
         if faults:
             self._telemetry.add("reloads", "bad")
             log.error("reload failed, the old configuration stays", reason=faults[0])
