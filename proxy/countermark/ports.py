@@ -307,11 +307,15 @@ class RevocationReplica(Protocol):
 
     version   0 before the list was read the first time; changes whenever an answer may: what was clear at this version is
               clear while it stands
+    lifts     grows, with the version, whenever something that was taken back may count again
     stale     why the copy may be behind, "" while it is known to be fresh; then what must fail closed does
     """
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def lifts(self) -> int: ...
 
     @property
     def stale(self) -> str: ...
