@@ -11,11 +11,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as AnswerTimeout
 
-from countermark.backends.stores.redis.client import TROUBLES, connect
+from countermark.backends.stores.redis.client import TROUBLES, Dialer
 from countermark.backends.stores.redis.locate import Locate
 from countermark.backends.stores.redis.scripts import RELEASE, SCRIPTS, Script
 from countermark.core.errors import StoreUnavailable
-from countermark.settings.store_url import RedisUrl
 
 Argument = str | bytes | int | float
 
@@ -36,9 +35,10 @@ class Link:
     background locates the server anew until it can be written to. `broken` is why, "" while the link holds.
     """
 
-    def __init__(self, url: RedisUrl, locate: Locate, probe_key: str) -> None:
+    def __init__(self, dialer: Dialer, locate: Locate, probe_key: str) -> None:
         self.broken = "not connected yet"
-        self._url = url
+        self._dialer = dialer
+        self._wait = dialer.url.wait
         self._locate = locate
         self._probe_key = probe_key
         self._client: Redis | None = None
@@ -67,7 +67,7 @@ class Link:
         """
         if self._client is None:
             raise unavailable(self.broken)
-        lane = self._lanes[durable and self._url.wait > 0]
+        lane = self._lanes[durable and self._wait > 0]
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         lane.waiting.append((("EVALSHA", script.sha, len(keys), *keys, *arguments), answer))
         if len(lane.waiting) == 1:
@@ -78,7 +78,7 @@ class Link:
         """A further client for what blocks, which the caller closes. Raises StoreUnavailable."""
         if self._client is None:
             raise unavailable(self.broken)
-        return connect(self._url, *self._place, patience=patience)
+        return self._dialer.server(*self._place, patience=patience)
 
     def fail(self, error: BaseException) -> None:
         """Break the link, for whoever finds that the server does not work; once for each server that was located."""
@@ -110,7 +110,7 @@ class Link:
             self._spawn(self._fly(lane, batch))
 
     async def _fly(self, lane: _Lane, batch: list[_Waiting]) -> None:
-        wait = self._url.wait if lane is self._lanes[True] else 0
+        wait = self._wait if lane is self._lanes[True] else 0
         client = self._client
         try:
             if client is None:
@@ -167,7 +167,7 @@ class Link:
         client = None
         try:
             self._place = await self._locate()
-            client = connect(self._url, *self._place)
+            client = self._dialer.server(*self._place)
             # A replica, a server that is loading and one that is full all refuse a write.
             async with asyncio.timeout(_FLIGHT_SECONDS * 2):
                 pipeline = client.pipeline(transaction=False)
