@@ -272,7 +272,7 @@ class Outbox(Protocol):
 
 
 class Store(Protocol):
-    """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
+    """What must be remembered beyond one process. `trouble` says why it could not be asked lately, "" when it could."""
 
     @property
     def turnstile(self) -> Turnstile: ...
@@ -291,6 +291,10 @@ class Store(Protocol):
 
     @property
     def trouble(self) -> str: ...
+
+    async def look(self) -> str:
+        """The trouble of this moment: the store is asked something, for as long as it lets a request wait. Never fails."""
+        ...
 
     async def close(self) -> None: ...
 

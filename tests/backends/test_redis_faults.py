@@ -241,6 +241,20 @@ async def test_a_dead_server_is_remembered_and_found_again(server: Server, opene
     assert not await refused(store, ticket("a", time.time() + 2 * SKEW))
 
 
+async def test_who_looks_learns_of_trouble_that_nobody_has_met(server: Server, opened: Open) -> None:
+    """A silent server is told at the first look, and a well one as soon as it is."""
+    store = await opened(server.url)
+    assert await store.look() == ""
+    server.signal(signal.SIGSTOP)
+    try:
+        assert store.trouble == ""
+        assert "imeout" in await store.look()
+    finally:
+        server.signal(signal.SIGCONT)
+    await well(store)
+    assert await store.look() == ""
+
+
 async def test_a_server_that_falls_silent_is_noticed(server: Server, opened: Open) -> None:
     """It accepts connections and never answers; those who asked at the same moment do not wait one after another."""
     store = await opened(server.url)

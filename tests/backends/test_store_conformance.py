@@ -496,3 +496,4 @@ async def test_a_store_that_works_has_no_trouble(store: Store) -> None:
     await eventually(lambda: store.trouble == "")
     await store.turnstile.enter((limit(1),), ticket(), time.time())
     assert store.trouble == ""
+    assert await store.look() == ""

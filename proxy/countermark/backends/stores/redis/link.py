@@ -74,6 +74,11 @@ class Link:
             asyncio.get_running_loop().call_soon(self._take_off, lane)
         return await answer
 
+    async def look(self) -> None:
+        """Whether the server itself answers; the link breaks where it does not."""
+        with suppress(StoreUnavailable):
+            await self.run(RELEASE, [self._probe_key], ["nobody's"])
+
     def own_client(self, patience: float) -> Redis:
         """A further client for what blocks, which the caller closes. Raises StoreUnavailable."""
         if self._client is None:
@@ -121,7 +126,7 @@ class Link:
             if wait and isinstance(error, _LATE):
                 # Perhaps only the replicas are late (a server looks ten times a second whose WAIT is over).
                 self._lagging = "replicas do not acknowledge in time"
-                self._spawn(self._look())
+                self._spawn(self.look())
             elif self._client is client:
                 self.fail(error)
             self._refuse(batch, self.trouble)
@@ -150,11 +155,6 @@ class Link:
         for _, future in batch:
             if not future.done():
                 future.set_exception(unavailable(reason))
-
-    async def _look(self) -> None:
-        """Whether the server itself answers; the link breaks where it does not."""
-        with suppress(StoreUnavailable):
-            await self.run(RELEASE, [self._probe_key], ["nobody's"])
 
     async def _mend(self) -> None:
         while True:

@@ -41,6 +41,11 @@ class Links:
     def trouble(self) -> str:
         return next((link.trouble for link in self._links.values() if link.trouble), "")
 
+    async def look(self) -> str:
+        """The trouble, after each server was asked."""
+        await asyncio.gather(*(link.look() for link in set(self._links.values())))
+        return self.trouble
+
     async def start(self) -> None:
         await asyncio.gather(*(link.start() for link in set(self._links.values())))
 

@@ -29,6 +29,9 @@ class RedisStore:
     def trouble(self) -> str:
         return self._links.trouble
 
+    async def look(self) -> str:
+        return await self._links.look()
+
     async def start(self) -> None:
         """Connect, or go on trying in the background."""
         await self._links.start()
