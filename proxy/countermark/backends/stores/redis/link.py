@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as AnswerTimeout
 
 from countermark.backends.stores.redis.client import TROUBLES, Dialer
 from countermark.backends.stores.redis.locate import Locate
-from countermark.backends.stores.redis.scripts import RELEASE, SCRIPTS, Script
+from countermark.backends.stores.redis.scripts import MEMORY, RELEASE, SCRIPTS, Script
 from countermark.core.errors import StoreUnavailable
 
 Argument = str | bytes | int | float
@@ -32,11 +32,13 @@ class Link:
     """One server at a time, at the place that `locate` tells.
 
     A failure breaks the link: whatever is asked then is refused at once and waits for nothing, while a probe in the
-    background locates the server anew until it can be written to. `broken` is why, "" while the link holds.
+    background locates the server anew until it can be written to. `broken` is why, "" while the link holds. `evicts` says
+    by which of its settings the server forgets what it was told to keep, "" where it does not.
     """
 
     def __init__(self, dialer: Dialer, locate: Locate, probe_key: str) -> None:
         self.broken = "not connected yet"
+        self.evicts = ""
         self._dialer = dialer
         self._wait = dialer.url.wait
         self._locate = locate
@@ -174,14 +176,18 @@ class Link:
                 pipeline.execute_command("SET", self._probe_key, "1", "PX", 1000)
                 for script in SCRIPTS:
                     pipeline.execute_command("SCRIPT", "LOAD", script.text)
-                loaded = await pipeline.execute()
-            if [_text(sha) for sha in loaded[1:]] != [script.sha for script in SCRIPTS]:
+                pipeline.execute_command("EVALSHA", MEMORY.sha, 0)
+                _, *loaded, memory = await pipeline.execute()
+            if [_text(sha) for sha in loaded] != [script.sha for script in SCRIPTS]:
                 raise ValueError("the server answers something else than it was asked")
         except TROUBLES as error:
             if client is not None:
                 await _closed(client)
             self.broken = f"{type(error).__name__}: {error}"[:200]
             return False
+        self.evicts = _evicting(memory)
+        if self.evicts:
+            log.warning("store may forget", reason=self.evicts, host=self._place[0], port=self._place[1])
         if self.broken != "not connected yet":
             log.info("store is back", host=self._place[0], port=self._place[1])
         self._client, self.broken = client, ""
@@ -226,6 +232,14 @@ async def _sent(client: Redis, batch: list[_Waiting], wait: int) -> list[Any]:
 async def _closed(client: Redis) -> None:
     with suppress(*TROUBLES):
         await client.aclose()
+
+
+def _evicting(memory: object) -> str:
+    """By which settings a server evicts keys, from its INFO memory; "" where it does not, or does not say."""
+    lines = memory.decode("utf-8", "replace").splitlines() if isinstance(memory, bytes) else []
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    limit, policy = facts.get("maxmemory", "0"), facts.get("maxmemory_policy", "noeviction")
+    return f"maxmemory-policy {policy} with maxmemory {limit}" if limit != "0" and policy != "noeviction" else ""
 
 
 def _text(value: object) -> object:

@@ -41,6 +41,10 @@ class Links:
     def trouble(self) -> str:
         return next((link.trouble for link in self._links.values() if link.trouble), "")
 
+    @property
+    def evicts(self) -> str:
+        return next((link.evicts for link in self._links.values() if link.evicts), "")
+
     async def look(self) -> str:
         """The trouble, after each server was asked."""
         await asyncio.gather(*(link.look() for link in set(self._links.values())))
