@@ -272,7 +272,7 @@ class Outbox(Protocol):
 
 
 class Store(Protocol):
-    """What must be remembered beyond one process. `trouble` says why it cannot be asked now, "" when it can."""
+    """What must be remembered beyond one process. `trouble` says why it could not be asked lately, "" when it could."""
 
     @property
     def turnstile(self) -> Turnstile: ...
@@ -292,6 +292,10 @@ class Store(Protocol):
     @property
     def trouble(self) -> str: ...
 
+    async def look(self) -> str:
+        """The trouble of this moment: the store is asked something, for as long as it lets a request wait. Never fails."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -307,11 +311,15 @@ class RevocationReplica(Protocol):
 
     version   0 before the list was read the first time; changes whenever an answer may: what was clear at this version is
               clear while it stands
+    lifts     grows, with the version, whenever something that was taken back may count again
     stale     why the copy may be behind, "" while it is known to be fresh; then what must fail closed does
     """
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def lifts(self) -> int: ...
 
     @property
     def stale(self) -> str: ...

@@ -110,7 +110,7 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
         sites = SiteTable([_site(site, settings, presets, images, templates) for site in settings.sites])
         return FrontDoor(
             sites=sites,
-            seeds=Seeds(store.sessions, lambda session: open_seed(keyring, session, now=time.time()), keyring),
+            seeds=Seeds(store.sessions, lambda session: open_seed(keyring, session, now=time.time()), keyring, replica),
             gate=Gate(
                 replica=replica,
                 clients=clients,

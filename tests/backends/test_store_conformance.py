@@ -36,6 +36,13 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.S
 
 
 @pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Server]:
+    program = redis_servers.valkey()
+    with redis_servers.single(tmp_path_factory.mktemp("valkey"), program=program) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.Group]:
     redis_servers.needs_redis()
     with redis_servers.group(tmp_path_factory.mktemp("group")) as servers:
@@ -58,14 +65,14 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CONNECT_SECONDS", 5.0)
 
 
-@pytest.fixture(params=["sqlite", "single", "sentinel", "cluster"])
+@pytest.fixture(params=["sqlite", "single", "valkey", "sentinel", "cluster"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store."""
     match request.param:
         case "sqlite":
             return f"sqlite:{tmp_path}/store.db"
-        case "single":
-            server: redis_servers.Server = request.getfixturevalue("single")
+        case "single" | "valkey":
+            server: redis_servers.Server = request.getfixturevalue(request.param)
             server.client.flushall()
             return server.url
         case "sentinel":
@@ -496,3 +503,4 @@ async def test_a_store_that_works_has_no_trouble(store: Store) -> None:
     await eventually(lambda: store.trouble == "")
     await store.turnstile.enter((limit(1),), ticket(), time.time())
     assert store.trouble == ""
+    assert await store.look() == ""

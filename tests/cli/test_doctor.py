@@ -24,6 +24,7 @@ def test_the_machine_and_its_surroundings_are_looked_at(countermark: Run, folder
     assert wanted | {"port listen", "port admin", "sandbox seccomp", "sandbox landlock"} <= found.keys()
     for name in ("settings", "python", "libvips", "origin pictures", "disk cache", "port listen"):
         assert found[name]["state"] == "ok", found[name]
+    assert found["store"] == {"check": "store", "state": "ok", "message": "answers", "advice": ""}
     assert "avif" in found["libvips"]["message"]
     assert all(finding["advice"] for finding in found.values() if finding["state"] != "ok")
 
@@ -37,11 +38,15 @@ def test_what_does_not_work_fails_and_says_so_by_exit_status(countermark: Run, f
         text = SETTINGS.replace('listen: "127.0.0.1:0"', f'listen: "{listen}"').replace("./pictures", "./none")
         (folder / "settings.yaml").write_text(f"{text}cache: {{ disk: ./keys.yaml/cache }}\n")
         gone = f"{{ url: '{url}', allow_networks: [127.0.0.0/8] }}"
-        ended = countermark("doctor", "--json", COUNTERMARK_ORIGINS__GONE=gone)
+        ended = countermark(
+            "doctor", "--json", COUNTERMARK_ORIGINS__GONE=gone, COUNTERMARK_STORE="redis://:hunter2@127.0.0.1:1"
+        )
     found = findings(ended)
     assert ended.returncode == 1
     assert found["origin gone"]["state"] == "fail"
     assert found["origin pictures"]["state"] == "fail"
+    assert found["store"]["state"] == "fail"
+    assert "hunter2" not in ended.stdout
     assert found["disk cache"]["state"] == "fail"
     assert found["port listen"]["state"] == "warn"
 

@@ -133,6 +133,9 @@ class MemoryStore:
         if self.trouble:
             raise StoreUnavailable("The store cannot be asked.", private=self.trouble)
 
+    async def look(self) -> str:
+        return self.trouble
+
     async def close(self) -> None:
         self.closed = True
 

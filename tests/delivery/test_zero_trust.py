@@ -159,6 +159,54 @@ async def test_a_url_of_the_server_follows_its_session_through_a_refresh(make_wo
     assert await world.reason(signed) == "session_ended"
 
 
+@pytest.mark.parametrize("asked_meanwhile", [False, True])
+@pytest.mark.parametrize("signer", ["client", "server"])
+async def test_a_session_that_has_ended_stays_so_when_its_revocation_is_lifted(
+    make_world: MakeWorld, signer: str, asked_meanwhile: bool
+) -> None:
+    """Also in a worker that remembers it alive, and whether or not anybody asked there while it was revoked."""
+    world = make_world()
+    await world.store.sessions.create(session())
+    if signer == "client":
+        signed = world.sign("/shop/cat.jpg", life=300, key=seed())
+        other = world.sign("/shop/cat.jpg?w=1", life=300, key=seed())
+    else:
+        signed, other = world.sign("/shop/cat.jpg", sid=ID), world.sign("/shop/cat.jpg?w=1", sid=ID)
+    assert await world.reason(signed) == ""
+    world.revocations.revoke("session", ID)
+    await world.store.sessions.replace(session(ended=START), generation=1)
+    if asked_meanwhile:
+        assert await world.reason(signed) == "revoked"
+    world.revocations.lift("session", ID)
+    assert await world.reason(signed) == "session_ended"
+    assert await world.reason(other) == "session_ended"
+
+
+async def test_a_replaced_seed_signs_nothing_when_its_revocation_is_lifted(make_world: MakeWorld) -> None:
+    """Of a session there is one generation, whatever the list says of the earlier ones."""
+    world = make_world()
+    await world.store.sessions.create(session())
+    old = world.sign("/shop/cat.jpg", life=300, key=seed())
+    assert await world.reason(old) == ""
+    await world.store.sessions.replace(session(generation=2), generation=1)
+    world.revocations.revoke("key", f"ses_{ID}.1")
+    assert await world.reason(old) == "revoked"
+    world.revocations.lift("key", f"ses_{ID}.1")
+    assert await world.reason(old) == "signature_invalid"
+
+
+async def test_a_lift_lets_in_again_who_was_never_logged_out(make_world: MakeWorld) -> None:
+    """A session that was revoked by mistake goes on."""
+    world = make_world()
+    await world.store.sessions.create(session())
+    signed = world.sign("/shop/cat.jpg", life=300, key=seed())
+    assert await world.reason(signed) == ""
+    world.revocations.revoke("session", ID)
+    assert await world.reason(signed) == "revoked"
+    world.revocations.lift("session", ID)
+    assert await world.reason(signed) == ""
+
+
 async def test_out_of_scope_looks_the_same_whether_it_exists_or_not(make_world: MakeWorld) -> None:
     """Same error, same words, and the origin hears of neither."""
     acme = Client(id="acme", scope=Scope(brands=frozenset({"acme"})))

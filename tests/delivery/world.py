@@ -149,6 +149,7 @@ class Revocations:
 
     def __init__(self) -> None:
         self.version = 1
+        self.lifts = 0
         self.stale = ""
         self.asked = 0
         self._named: set[tuple[str, str]] = set()
@@ -156,6 +157,11 @@ class Revocations:
     def revoke(self, kind: str, value: str) -> None:
         self._named.add((kind, value))
         self.version += 1
+
+    def lift(self, kind: str, value: str) -> None:
+        self._named.discard((kind, value))
+        self.version += 1
+        self.lifts += 1
 
     def find(self, handles: tuple[Handle, ...], issued: float, now: float) -> Revoked | None:
         self.asked += 1
@@ -235,7 +241,7 @@ class World:
         nonces = count(1)
         self.door = FrontDoor(
             sites=SiteTable([site]),
-            seeds=Seeds(self.store.sessions, lambda session: session.sealed, Keyring(keys=keys)),
+            seeds=Seeds(self.store.sessions, lambda session: session.sealed, Keyring(keys=keys), self.revocations),
             gate=Gate(replica=self.revocations, clients=clients, templates=templates, serve_stale=serve_stale),
             turnstile=turnstile or self.store.turnstile,
             sentry=Sentry(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from countermark.configuration import read_settings
 from countermark.core.errors import ConfigurationInvalid
 from countermark.settings.load import load, secret_files
 from countermark.settings.store_url import RedisUrl, read_redis_url, store_fault
@@ -25,6 +28,23 @@ from countermark.settings.store_url import RedisUrl, read_redis_url, store_fault
             "redis+sentinel://:p@a,b:7/pictures/2?wait=2",
             RedisUrl(
                 kind="sentinel", hosts=(("a", 26379), ("b", 7)), name="pictures", database=2, password="p", wait=2
+            ),
+        ),
+        (
+            "rediss://h?cacert=/etc/a%20b.pem&cert=c.pem&key=k.pem&wait=1",
+            RedisUrl(
+                kind="single", hosts=(("h", 6379),), tls=True, wait=1, cacert="/etc/a b.pem", cert="c.pem", key="k.pem"
+            ),
+        ),
+        (
+            "redis+sentinel://:p@a/pictures?sentinel_user=anna&sentinel_password=p%26+%23",
+            RedisUrl(
+                kind="sentinel",
+                hosts=(("a", 26379),),
+                name="pictures",
+                password="p",
+                sentinel_user="anna",
+                sentinel_password="p&+#",
             ),
         ),
         ("rediss+cluster://a,b:7/0", RedisUrl(kind="cluster", hosts=(("a", 6379), ("b", 7)), tls=True)),
@@ -53,6 +73,12 @@ def test_a_url_is_understood(url: str, meant: RedisUrl) -> None:
         ("redis+sentinel://h", "Sentinel group"),
         ("redis://h?wait=x", "?wait=N"),
         ("redis://h?socket_timeout=9", "?wait=N"),
+        ("redis://h?wait=1&wait=2", "?wait=N"),
+        ("redis://h?cacert=a.pem", "TLS alone"),
+        ("rediss://h?cacert=", "with a value"),
+        ("rediss://h?key=k.pem", "without the cert"),
+        ("redis://h?sentinel_password=p", "Sentinels alone"),
+        ("redis+sentinel://h/g?sentinel_user=anna", "without a sentinel_password"),
         ("redis://[h", "should be a URL"),
     ],
 )
@@ -62,6 +88,18 @@ def test_a_fault_says_what_would_be_right(url: str, said: str) -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
         load(f"store: '{url}'")
     assert caught.value.faults[0].path == "store"
+
+
+def test_files_are_meant_from_the_folder_of_the_settings(tmp_path: Path) -> None:
+    """Those of a URL as all others; what else stands in it stays as it is."""
+    url = "rediss+sentinel://anna:p%40@h/g?cacert=tls/a%20b.pem&sentinel_password=x/y&key=/k.pem&cert=./c.pem"
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"store: {url}")
+    store = read_settings(file, {}).store
+    assert store.partition("?")[0] == url.partition("?")[0]
+    read = read_redis_url(store)
+    assert (read.cacert, read.cert) == (f"{tmp_path}/tls/a b.pem", f"{tmp_path}/./c.pem")
+    assert (read.key, read.sentinel_password) == ("/k.pem", "x/y")
 
 
 @given(st.text(max_size=60))
@@ -83,3 +121,4 @@ def test_a_password_is_in_no_text_form() -> None:
     assert "hunter2" not in repr(load(f"store: {url}"))
     assert "hunter2" not in repr(read_redis_url(url))
     assert "hunter2" not in str(list(read_redis_url(url).__rich_repr__()))
+    assert "hunter2" not in repr(read_redis_url("redis+sentinel://h/g?sentinel_password=hunter2"))

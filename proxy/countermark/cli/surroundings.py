@@ -1,4 +1,4 @@
-"""What `countermark doctor` looks at around the gateway: origins, cache folder, ports."""
+"""What `countermark doctor` looks at around the gateway: origins, store, cache folder, ports."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from countermark.backends.origins.table import open_origin
+from countermark.backends.stores.redis.store import RedisStore
+from countermark.backends.stores.table import open_store
 from countermark.cli.finding import Finding
-from countermark.core.errors import CountermarkError, OriginalMissing, OriginDenied
+from countermark.core.errors import ConfigurationInvalid, CountermarkError, OriginalMissing, OriginDenied
 from countermark.settings.model import OriginSettings, Settings
 from countermark.settings.units import format_size
 
@@ -23,6 +25,7 @@ _NO_SUCH_KEY = "countermark-doctor/no-such-object"
 def examine(settings: Settings) -> Iterator[Finding]:
     """All findings of the surroundings that the settings name."""
     yield from asyncio.run(_origins(settings))
+    yield asyncio.run(_store(settings.store))
     yield _disk(settings.cache.disk, settings.cache.disk_size)
     yield _port("listen", settings.server.listen)
     yield _port("admin", settings.server.admin)
@@ -50,6 +53,25 @@ async def _origin(name: str, settings: OriginSettings) -> Finding:
         message = f"{error.detail} {error.private}".strip()
         return Finding(check=check, state="fail", message=message, advice=f"look at origins.{name}")
     return Finding(check=check, state="ok", message="reachable; it answers for any name")
+
+
+async def _store(url: str) -> Finding:
+    """Never tells the URL, in which a password may stand."""
+    check = "store"
+    try:
+        store = await open_store(url)
+    except ConfigurationInvalid as invalid:
+        return Finding(check=check, state="fail", message=invalid.faults[0].message, advice="look at store")
+    try:
+        trouble, evicts = await store.look(), store.evicts if isinstance(store, RedisStore) else ""
+    finally:
+        await store.close()
+    if trouble:
+        return Finding(check=check, state="fail", message=trouble, advice="look at store, and at what it names")
+    if evicts:
+        message = f"the server evicts keys ({evicts}): revocations may be forgotten, and single-use URLs are refused"
+        return Finding(check=check, state="warn", message=message, advice="set its maxmemory-policy to noeviction")
+    return Finding(check=check, state="ok", message="answers")
 
 
 def _disk(folder: str, size: int) -> Finding:

@@ -18,7 +18,7 @@ from countermark.core.target import Target, parse_target
 from countermark.delivery import once
 from countermark.delivery.authorize import authorize
 from countermark.delivery.gate import Gate
-from countermark.delivery.holder import Clearance, Holder
+from countermark.delivery.holder import Holder
 from countermark.delivery.obtain import Obtain
 from countermark.delivery.resolve import resolve
 from countermark.delivery.respond import lasting_fields, rate_policy, rate_state, respond, respond_at_hand
@@ -151,6 +151,7 @@ class FrontDoor:
     async def _holder(self, request: EdgeRequest, event: RequestEvent) -> Holder:
         site = self._sites.match(request.host, request.target.path)
         event.site, event.audit = site.name, audited(site.template)
+        clearance = self._gate.clearance()
         await self._seeds.meet(request.target)
         proof = prove(request, site.realm, self._seeds)
         _name_proof(event, site, proof.claims, request)
@@ -167,7 +168,7 @@ class FrontDoor:
             issued=issued_at_earliest(claims, proof.key.max_life),
             grant=_label(claims),
             audit=audited_holder(template, claims, request.target.path),
-            clearance=Clearance(),
+            clearance=clearance,
         )
 
     async def _session(self, claims: Claims, now: float) -> Session | None:

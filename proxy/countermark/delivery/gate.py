@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from countermark.core.errors import ClientIpNotAllowed, ClientUnknown, Revoked, SessionEnded, StoreUnavailable
 from countermark.core.grant import Claims
 from countermark.core.request import EdgeRequest
-from countermark.delivery.holder import Holder
+from countermark.delivery.holder import Clearance, Holder
 from countermark.delivery.sites import Site
 from countermark.identity.client import Client
 from countermark.identity.revocation import Handle
@@ -48,6 +48,10 @@ class Gate:
         self._clients = clients
         self._serve_stale = serve_stale
 
+    def clearance(self) -> Clearance:
+        """For a holder whose session, if he has one, is read after this."""
+        return Clearance(lifts=self._replica.lifts)
+
     def client(self, claims: Claims) -> Client | None:
         """The registered client of these claims. Raises ClientUnknown for one that is not registered."""
         if self._clients is None or not claims.client_id:
@@ -72,12 +76,18 @@ class Gate:
         return self._replica.find((Handle("key", session.key_id),), _LONG_AGO, now) is not None
 
     def superseded(self, holder: Holder, now: float) -> bool:
-        """Whether the session that a URL of the server's names was refreshed. For a URL that the session itself has signed
-        that is a revocation like any other."""
+        """Whether his session must be read anew.
+
+        That is so where a URL of the server's names it and it was refreshed; for a URL that the session itself has signed
+        a refresh is a revocation like any other. And where anything was lifted: the list said that the session, or its
+        seed, had come to its end, and what is remembered of it is from before.
+        """
         session = holder.session
-        if session is None or session.key_id == holder.claims.key_id:
+        if session is None:
             return False
-        return self.was_refreshed(session, now)
+        if holder.clearance.lifts != self._replica.lifts:
+            return True
+        return session.key_id != holder.claims.key_id and self.was_refreshed(session, now)
 
     def settled(self, holder: Holder) -> bool:
         """Whether nothing was taken back since he was last found clear."""

@@ -22,14 +22,16 @@ Caller = tuple[Address, str, str]
 class Clearance:
     """What was last found of a holder, so that it is not looked for again on every request.
 
+    lifts     those that were known before his session was read: what the store says of it may be different after another
     version   of the revocations at which he was clear; it stays true while the version stands
     caller    for whom signature, networks and policy were open; it stays true, as time only shortens what is left
     address   as text, for which `limits` are the ceilings
     """
 
-    __slots__ = ("address", "caller", "limits", "version")
+    __slots__ = ("address", "caller", "lifts", "limits", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, *, lifts: int) -> None:
+        self.lifts = lifts
         self.version = -1
         self.caller: Caller | None = None
         self.address: str | None = None

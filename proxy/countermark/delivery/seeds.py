@@ -11,7 +11,7 @@ from countermark.core.target import Target
 from countermark.identity.seeds import session_key
 from countermark.identity.session import KEY_ID, Session
 from countermark.keys.keyring import Key, Keyring
-from countermark.ports import Sessions
+from countermark.ports import RevocationReplica, Sessions
 
 LIMIT = 8192
 
@@ -24,13 +24,15 @@ class Seeds:
 
     What is kept here may be older than the store: a session's end, and that of a seed which a refresh has replaced, come by
     the list of revocations, within milliseconds and under the names `session` and `key`; what a refresh has changed is read
-    anew then.
+    anew then. The list stops saying so where such an entry is lifted, so after a lift everything is read anew.
     """
 
-    def __init__(self, sessions: Sessions, unseal: Unseal, keyring: Keyring) -> None:
+    def __init__(self, sessions: Sessions, unseal: Unseal, keyring: Keyring, replica: RevocationReplica) -> None:
         self._sessions = sessions
         self._unseal = unseal
         self._keyring = keyring
+        self._replica = replica
+        self._lifts = replica.lifts
         self._kept: OrderedDict[str, Session] = OrderedDict()
         self._keys: OrderedDict[str, Key] = OrderedDict()
         self.candidates = keyring.candidates
@@ -55,7 +57,10 @@ class Seeds:
         """
         named = next((pair.value for pair in target.pairs if pair.name == "kid"), "")
         match = KEY_ID.fullmatch(named)
-        if match is None or named in self._keys:
+        if match is None:
+            return
+        self._forget_before_lift()
+        if named in self._keys:
             return
         session = await self._read(match[1])
         # An earlier generation's seed is no longer in the store; a later one's was never handed out.
@@ -69,15 +74,26 @@ class Seeds:
 
     async def session(self, id: str) -> Session:
         """A session by its id. Raises SessionEnded for one that nobody knows, StoreUnavailable."""
+        self._forget_before_lift()
         session = self._kept.get(id) or await self._read(id)
         if session is None:
             raise SessionEnded("The session that the URL was signed for is not known.")
         return session
 
+    def _forget_before_lift(self) -> None:
+        if self._lifts == self._replica.lifts:
+            return
+        self._lifts = self._replica.lifts
+        self._kept.clear()
+        self._keys.clear()
+
     async def _read(self, id: str) -> Session | None:
+        lifts = self._replica.lifts
         session = await self._sessions.read(id)
         if session is not None:
             _keep(self._kept, id, session)
+        # Where something was lifted meanwhile, what was just read may be from before: it is not kept for the next request.
+        self._lifts = min(self._lifts, lifts)
         return session
 
 

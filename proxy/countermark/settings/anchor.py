@@ -8,7 +8,7 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from countermark.settings.model import HopSettings, OriginSettings, Settings
-from countermark.settings.store_url import SQLITE
+from countermark.settings.store_url import anchored_store
 
 
 def anchored(settings: Settings, folder: str) -> Settings:
@@ -23,7 +23,7 @@ def anchored(settings: Settings, folder: str) -> Settings:
         keys_history=posixpath.join(folder, settings.keys_history) if settings.keys_history else "",
         kms=_kms(settings.kms, folder),
         clients=posixpath.join(folder, settings.clients) if settings.clients else "",
-        store=_store(settings.store, folder),
+        store=anchored_store(settings.store, folder),
         admin=replace(admin, tokens=posixpath.join(folder, admin.tokens)) if admin.tokens else admin,
         policies=posixpath.join(folder, settings.policies) if settings.policies else "",
         revocation=replace(settings.revocation, folder=posixpath.join(folder, _revocations(settings))),
@@ -51,12 +51,6 @@ def _hop(hop: HopSettings, folder: str) -> HopSettings:
     if not hop.client_authorities:
         return hop
     return replace(hop, client_authorities=posixpath.join(folder, hop.client_authorities))
-
-
-def _store(url: str, folder: str) -> str:
-    if not url.startswith(SQLITE):
-        return url
-    return f"{SQLITE}{posixpath.join(folder, url.removeprefix(SQLITE))}"
 
 
 def _origin(origin: OriginSettings, folder: str) -> OriginSettings:

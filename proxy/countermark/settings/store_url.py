@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -13,6 +14,8 @@ SQLITE = "sqlite:"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _PORTS = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 _MOST_REPLICAS = 9
+_FILES = ("cacert", "cert", "key")
+_SENTINEL = ("sentinel_user", "sentinel_password")
 
 
 class RedisUrl(Struct, frozen=True, kw_only=True):
@@ -21,6 +24,9 @@ class RedisUrl(Struct, frozen=True, kw_only=True):
     kind     single: one server; sentinel: the hosts are Sentinels, which know the master of the group `name`;
              cluster: the hosts are some of its nodes
     wait     so many replicas must have what was claimed or written before it counts (`?wait=N`)
+    cacert   file of the authorities that may have signed the servers' certificates, "" for the system's
+    cert, key   files of the certificate that is shown to the servers and of its key, which may be in the same file
+    sentinel_user, sentinel_password   for the Sentinels, which are not asked with the servers' own
     """
 
     kind: Literal["single", "sentinel", "cluster"]
@@ -31,6 +37,11 @@ class RedisUrl(Struct, frozen=True, kw_only=True):
     password: str = ""
     tls: bool = False
     wait: int = 0
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+    sentinel_user: str = ""
+    sentinel_password: str = ""
 
     def __repr__(self) -> str:
         return f"RedisUrl(kind={self.kind!r}, hosts={self.hosts!r})"  # no password may reach a log by a traceback
@@ -50,6 +61,19 @@ def store_fault(url: str) -> str:
     return ""
 
 
+def anchored_store(url: str, folder: str) -> str:
+    """The URL with the relative files in it joined to `folder`; one that is wrong elsewhere stays so."""
+    if url.startswith(SQLITE):
+        return f"{SQLITE}{posixpath.join(folder, url.removeprefix(SQLITE))}"
+    place, mark, query = url.partition("?")
+    return f"{place}{mark}{'&'.join(_anchored(option, folder) for option in query.split('&'))}"
+
+
+def _anchored(option: str, folder: str) -> str:
+    name, _, file = option.partition("=")
+    return f"{name}={quote(posixpath.join(folder, unquote(file)))}" if name in _FILES and file else option
+
+
 def read_redis_url(url: str) -> RedisUrl:
     """Raises ValueError with what would be right. Its text never holds any of the URL, where a password may be."""
     try:
@@ -64,6 +88,10 @@ def read_redis_url(url: str) -> RedisUrl:
     credentials, _, hosts = parts.netloc.rpartition("@")
     username, _, password = credentials.partition(":")
     name, database = _path(kind, unquote(parts.path.removeprefix("/")))
+    options = _options(parts.query)
+    tls = scheme == "rediss"
+    if fault := _misplaced(options, tls, kind):
+        raise ValueError(fault)
     return RedisUrl(
         kind="sentinel" if kind == "sentinel" else "cluster" if kind == "cluster" else "single",
         hosts=_hosts(hosts, kind or "single"),
@@ -71,8 +99,9 @@ def read_redis_url(url: str) -> RedisUrl:
         database=database,
         username=unquote(username),
         password=unquote(password),
-        tls=scheme == "rediss",
-        wait=_wait(parts),
+        tls=tls,
+        wait=int(options.pop("wait", "0")),
+        **options,
     )
 
 
@@ -99,9 +128,29 @@ def _path(kind: str, path: str) -> tuple[str, int]:
     return name, int(number or 0)
 
 
-def _wait(parts: SplitResult) -> int:
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    wait = options.pop("wait", "0")
-    if options or not re.fullmatch("[0-9]", wait, re.ASCII):
-        raise ValueError(f"knows one option, ?wait=N for 1 to {_MOST_REPLICAS} replicas")
-    return int(wait)
+def _options(query: str) -> dict[str, str]:
+    """By name, decoded as the rest of the URL is: a plus sign is one."""
+    options: dict[str, str] = {}
+    for option in query.split("&") if query else ():
+        name, _, value = option.partition("=")
+        if name not in ("wait", *_FILES, *_SENTINEL) or name in options or not value:
+            raise ValueError(
+                f"knows the options ?wait=N, {', '.join((*_FILES, *_SENTINEL))}, each with a value and once"
+            )
+        options[name] = unquote(value)
+    if not re.fullmatch("[0-9]", options.get("wait", "0"), re.ASCII):
+        raise ValueError(f"should have ?wait=N for 1 to {_MOST_REPLICAS} replicas")
+    return options
+
+
+def _misplaced(options: dict[str, str], tls: bool, kind: str) -> str:
+    """Why options do not go with the rest, "" where they do. One that had no effect might leave open what was to be closed."""
+    if not tls and options.keys() & set(_FILES):
+        return f"has {', '.join(_FILES)} for TLS alone, which begins with rediss:"
+    if "key" in options and "cert" not in options:
+        return "names a key without the cert that it belongs to"
+    if kind != "sentinel" and options.keys() & set(_SENTINEL):
+        return f"has {' and '.join(_SENTINEL)} for Sentinels alone: redis+sentinel://"
+    if "sentinel_user" in options and "sentinel_password" not in options:
+        return "names a sentinel_user without a sentinel_password"
+    return ""

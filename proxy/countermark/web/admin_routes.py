@@ -76,7 +76,7 @@ class Steering(Protocol):
 
 class Status(Struct, frozen=True, kw_only=True):
     """How the gateway is. `reasons` say why it should get no requests, the replica's staleness among them;
-    `store_trouble` why the store cannot be asked, "" when it can."""
+    `store_trouble` why the store cannot be asked, "" when it can: it is asked for this answer."""
 
     version: str
     ready: bool
@@ -235,7 +235,7 @@ async def _status(call: Call) -> Status:
         ready=not reasons,
         reasons=tuple(reasons),
         workers=call.gateway.workers(),
-        store_trouble=call.plane.store.trouble,
+        store_trouble=await call.plane.store.look(),
     )
 
 

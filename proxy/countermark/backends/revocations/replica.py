@@ -54,6 +54,7 @@ class LocalRevocations:
         self._clock = clock
         self._copy: Copy | None = None
         self._version = 0
+        self._lifts = 0
         self._heard = float("-inf")
         self._trouble = ""
         self._pause = _FIRST_PAUSE
@@ -96,6 +97,10 @@ class LocalRevocations:
     @property
     def version(self) -> int:
         return self._version
+
+    @property
+    def lifts(self) -> int:
+        return self._lifts
 
     @property
     def stale(self) -> str:
@@ -142,6 +147,7 @@ class LocalRevocations:
         for some in in_small(page):
             copy.add(some)
             self._version += 1
+            self._lifts += any(one.lifted for one in some)
             await asyncio.sleep(0)  # requests have their turn
         copy.cursor = page.cursor
         self._heard = self._clock()
@@ -193,6 +199,7 @@ class LocalRevocations:
     def _replace(self, copy: Copy) -> None:
         old, self._copy = self._copy, copy
         self._version += 1
+        self._lifts += 1  # the new copy may have caught up with a lift that the old one never heard of
         self._heard = self._clock()
         self._trouble = ""
         self._renew_beyond = self._newest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -10,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from countermark.backends.stores.redis.tls import tls_context
 from countermark.settings.store_url import RedisUrl
 
 CONNECT_SECONDS = 0.05
@@ -21,32 +23,49 @@ TROUBLES = (RedisError, OSError, TimeoutError, ValueError)
 _CONNECTIONS = 8
 
 
-def connect(url: RedisUrl, host: str, port: int, *, patience: float | None = None, sentinel: bool = False) -> Redis:
-    """A client that has not connected yet. Nothing is tried twice; who finds no connection free waits for one.
+class Dialer:
+    """Makes clients for the servers of one URL; what is needed for TLS is read once. Raises ConfigurationInvalid."""
 
-    Sentinels have no databases, and are asked without the credentials of the servers.
-    """
-    patience = ANSWER_SECONDS if patience is None else patience
-    options: dict[str, Any] = (
-        {}
-        if sentinel
-        else {
-            "db": url.database,
-            "username": url.username or None,
-            "password": url.password or None,
-        }
-    )
-    pool = BlockingConnectionPool(
-        max_connections=_CONNECTIONS,
-        timeout=patience,
-        connection_class=SSLConnection if url.tls else Connection,
-        host=host,
-        port=port,
-        socket_timeout=patience,
-        socket_connect_timeout=CONNECT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        driver_info=None,
-        protocol=2,
-        **options,
-    )
-    return Redis.from_pool(pool)
+    def __init__(self, url: RedisUrl) -> None:
+        self.url = url
+        self._connection = _secured(tls_context(url)) if url.tls else Connection
+
+    def server(self, host: str, port: int, *, patience: float | None = None) -> Redis:
+        """A client that has not connected yet. Nothing is tried twice; who finds no connection free waits for one."""
+        url = self.url
+        return self._client(host, port, patience, username=url.username, password=url.password, db=url.database)
+
+    def sentinel(self, host: str, port: int) -> Redis:
+        """As `server`; Sentinels have no databases, and are asked with credentials of their own."""
+        return self._client(host, port, None, username=self.url.sentinel_user, password=self.url.sentinel_password)
+
+    def _client(
+        self, host: str, port: int, patience: float | None, *, username: str, password: str, db: int = 0
+    ) -> Redis:
+        patience = ANSWER_SECONDS if patience is None else patience
+        pool = BlockingConnectionPool(
+            max_connections=_CONNECTIONS,
+            timeout=patience,
+            connection_class=self._connection,
+            host=host,
+            port=port,
+            db=db,
+            username=username or None,
+            password=password or None,
+            socket_timeout=patience,
+            socket_connect_timeout=CONNECT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+            protocol=2,
+        )
+        return Redis.from_pool(pool)
+
+
+def _secured(context: ssl.SSLContext) -> Any:
+    def make(**options: Any) -> SSLConnection:
+        connection = SSLConnection(**options)
+        # One of its own would read all authorities of the system for each connection, and trust them beside cacert.
+        connection.ssl_context.context = context
+        return connection
+
+    return make

@@ -11,11 +11,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as AnswerTimeout
 
-from countermark.backends.stores.redis.client import TROUBLES, connect
+from countermark.backends.stores.redis.client import TROUBLES, Dialer
 from countermark.backends.stores.redis.locate import Locate
-from countermark.backends.stores.redis.scripts import RELEASE, SCRIPTS, Script
+from countermark.backends.stores.redis.scripts import MEMORY, RELEASE, SCRIPTS, Script
 from countermark.core.errors import StoreUnavailable
-from countermark.settings.store_url import RedisUrl
 
 Argument = str | bytes | int | float
 
@@ -33,12 +32,15 @@ class Link:
     """One server at a time, at the place that `locate` tells.
 
     A failure breaks the link: whatever is asked then is refused at once and waits for nothing, while a probe in the
-    background locates the server anew until it can be written to. `broken` is why, "" while the link holds.
+    background locates the server anew until it can be written to. `broken` is why, "" while the link holds. `evicts` says
+    by which of its settings the server forgets what it was told to keep, "" where it does not.
     """
 
-    def __init__(self, url: RedisUrl, locate: Locate, probe_key: str) -> None:
+    def __init__(self, dialer: Dialer, locate: Locate, probe_key: str) -> None:
         self.broken = "not connected yet"
-        self._url = url
+        self.evicts = ""
+        self._dialer = dialer
+        self._wait = dialer.url.wait
         self._locate = locate
         self._probe_key = probe_key
         self._client: Redis | None = None
@@ -67,18 +69,23 @@ class Link:
         """
         if self._client is None:
             raise unavailable(self.broken)
-        lane = self._lanes[durable and self._url.wait > 0]
+        lane = self._lanes[durable and self._wait > 0]
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         lane.waiting.append((("EVALSHA", script.sha, len(keys), *keys, *arguments), answer))
         if len(lane.waiting) == 1:
             asyncio.get_running_loop().call_soon(self._take_off, lane)
         return await answer
 
+    async def look(self) -> None:
+        """Whether the server itself answers; the link breaks where it does not."""
+        with suppress(StoreUnavailable):
+            await self.run(RELEASE, [self._probe_key], ["nobody's"])
+
     def own_client(self, patience: float) -> Redis:
         """A further client for what blocks, which the caller closes. Raises StoreUnavailable."""
         if self._client is None:
             raise unavailable(self.broken)
-        return connect(self._url, *self._place, patience=patience)
+        return self._dialer.server(*self._place, patience=patience)
 
     def fail(self, error: BaseException) -> None:
         """Break the link, for whoever finds that the server does not work; once for each server that was located."""
@@ -110,7 +117,7 @@ class Link:
             self._spawn(self._fly(lane, batch))
 
     async def _fly(self, lane: _Lane, batch: list[_Waiting]) -> None:
-        wait = self._url.wait if lane is self._lanes[True] else 0
+        wait = self._wait if lane is self._lanes[True] else 0
         client = self._client
         try:
             if client is None:
@@ -121,7 +128,7 @@ class Link:
             if wait and isinstance(error, _LATE):
                 # Perhaps only the replicas are late (a server looks ten times a second whose WAIT is over).
                 self._lagging = "replicas do not acknowledge in time"
-                self._spawn(self._look())
+                self._spawn(self.look())
             elif self._client is client:
                 self.fail(error)
             self._refuse(batch, self.trouble)
@@ -151,11 +158,6 @@ class Link:
             if not future.done():
                 future.set_exception(unavailable(reason))
 
-    async def _look(self) -> None:
-        """Whether the server itself answers; the link breaks where it does not."""
-        with suppress(StoreUnavailable):
-            await self.run(RELEASE, [self._probe_key], ["nobody's"])
-
     async def _mend(self) -> None:
         while True:
             if await self._mended():
@@ -167,21 +169,25 @@ class Link:
         client = None
         try:
             self._place = await self._locate()
-            client = connect(self._url, *self._place)
+            client = self._dialer.server(*self._place)
             # A replica, a server that is loading and one that is full all refuse a write.
             async with asyncio.timeout(_FLIGHT_SECONDS * 2):
                 pipeline = client.pipeline(transaction=False)
                 pipeline.execute_command("SET", self._probe_key, "1", "PX", 1000)
                 for script in SCRIPTS:
                     pipeline.execute_command("SCRIPT", "LOAD", script.text)
-                loaded = await pipeline.execute()
-            if [_text(sha) for sha in loaded[1:]] != [script.sha for script in SCRIPTS]:
+                pipeline.execute_command("EVALSHA", MEMORY.sha, 0)
+                _, *loaded, memory = await pipeline.execute()
+            if [_text(sha) for sha in loaded] != [script.sha for script in SCRIPTS]:
                 raise ValueError("the server answers something else than it was asked")
         except TROUBLES as error:
             if client is not None:
                 await _closed(client)
             self.broken = f"{type(error).__name__}: {error}"[:200]
             return False
+        self.evicts = _evicting(memory)
+        if self.evicts:
+            log.warning("store may forget", reason=self.evicts, host=self._place[0], port=self._place[1])
         if self.broken != "not connected yet":
             log.info("store is back", host=self._place[0], port=self._place[1])
         self._client, self.broken = client, ""
@@ -226,6 +232,14 @@ async def _sent(client: Redis, batch: list[_Waiting], wait: int) -> list[Any]:
 async def _closed(client: Redis) -> None:
     with suppress(*TROUBLES):
         await client.aclose()
+
+
+def _evicting(memory: object) -> str:
+    """By which settings a server evicts keys, from its INFO memory; "" where it does not, or does not say."""
+    lines = memory.decode("utf-8", "replace").splitlines() if isinstance(memory, bytes) else []
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    limit, policy = facts.get("maxmemory", "0"), facts.get("maxmemory_policy", "noeviction")
+    return f"maxmemory-policy {policy} with maxmemory {limit}" if limit != "0" and policy != "noeviction" else ""
 
 
 def _text(value: object) -> object:

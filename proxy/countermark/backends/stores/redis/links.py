@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from hashlib import blake2b
 
+from countermark.backends.stores.redis.client import Dialer
 from countermark.backends.stores.redis.link import Link
 from countermark.backends.stores.redis.locate import locate_master, locate_single, locate_slot
 from countermark.settings.store_url import RedisUrl
@@ -21,16 +22,17 @@ _USES = tuple(f"uses-{number:x}" for number in range(16))
 
 
 class Links:
-    """The links of a store, by room."""
+    """The links of a store, by room. Raises ConfigurationInvalid where the URL's files cannot be used."""
 
     def __init__(self, url: RedisUrl) -> None:
+        dialer = Dialer(url)
         rooms = (RATES, LISTS, *_USES)
         if url.kind == "cluster":
             probes = {room: key(room, "probe") for room in rooms}
-            self._links = {room: Link(url, locate_slot(url, probe), probe) for room, probe in probes.items()}
+            self._links = {room: Link(dialer, locate_slot(dialer, probe), probe) for room, probe in probes.items()}
         else:
-            locate = locate_master(url) if url.kind == "sentinel" else locate_single(url)
-            self._links = dict.fromkeys(rooms, Link(url, locate, key(RATES, "probe")))
+            locate = locate_master(dialer) if url.kind == "sentinel" else locate_single(url)
+            self._links = dict.fromkeys(rooms, Link(dialer, locate, key(RATES, "probe")))
 
     def of(self, room: str) -> Link:
         return self._links[room]
@@ -38,6 +40,15 @@ class Links:
     @property
     def trouble(self) -> str:
         return next((link.trouble for link in self._links.values() if link.trouble), "")
+
+    @property
+    def evicts(self) -> str:
+        return next((link.evicts for link in self._links.values() if link.evicts), "")
+
+    async def look(self) -> str:
+        """The trouble, after each server was asked."""
+        await asyncio.gather(*(link.look() for link in set(self._links.values())))
+        return self.trouble
 
     async def start(self) -> None:
         await asyncio.gather(*(link.start() for link in set(self._links.values())))

@@ -45,9 +45,10 @@ if #KEYS == count then return answer end
 
 local epoch, use = KEYS[count + 1], KEYS[count + 2]
 local attempt, issued, kept, skew = unpack(ARGV, 2 * count + 2)
--- A server that was started anew, or that took over, may have forgotten uses. Until it is known which of its lives this
--- is, nothing that was issued before counts.
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+-- A server that was started anew, that took over, or that has evicted keys, may have forgotten uses. Until it is known
+-- which of its lives this is, nothing that was issued before counts.
+local facts = redis.call('INFO', 'server', 'stats')
+local run = string.match(facts, 'run_id:(%x+)') .. '.' .. string.match(facts, 'evicted_keys:(%d+)')
 local known = redis.call('HMGET', epoch, 'run', 'from')
 if known[1] ~= run then
   known[2] = string.format('%.17g', now + skew)
@@ -179,5 +180,10 @@ redis.call('ZADD', KEYS[2], 'XX', ARGV[2], ARGV[1])
 return 1
 """)
 
-SCRIPTS = (ENTER, RELEASE, APPEND, READ, CREATE, REPLACE, BODY, LISTED, PUT, LEASE, DONE, PUT_OFF)
+MEMORY = Script("""
+-- Whoever may call the others may call this; answers the section as text
+return redis.call('INFO', 'memory')
+""")
+
+SCRIPTS = (ENTER, RELEASE, APPEND, READ, CREATE, REPLACE, BODY, LISTED, PUT, LEASE, DONE, PUT_OFF, MEMORY)
 """All of them; a server has them before it is asked for anything else."""

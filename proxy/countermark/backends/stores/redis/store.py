@@ -29,6 +29,14 @@ class RedisStore:
     def trouble(self) -> str:
         return self._links.trouble
 
+    @property
+    def evicts(self) -> str:
+        """By which of its settings a server forgets what it was told to keep, "" where it does not."""
+        return self._links.evicts
+
+    async def look(self) -> str:
+        return await self._links.look()
+
     async def start(self) -> None:
         """Connect, or go on trying in the background."""
         await self._links.start()

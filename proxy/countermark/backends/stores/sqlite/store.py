@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from countermark.backends.stores.cells import Cells
@@ -11,6 +12,7 @@ from countermark.backends.stores.sqlite.outbox import SqliteOutbox
 from countermark.backends.stores.sqlite.revocations import SqliteRevocationLog
 from countermark.backends.stores.sqlite.sessions import SqliteSessions
 from countermark.backends.stores.sqlite.turnstile import SqliteTurnstile
+from countermark.core.errors import StoreUnavailable
 
 
 class SqliteStore:
@@ -27,6 +29,13 @@ class SqliteStore:
     @property
     def trouble(self) -> str:
         return self._database.trouble
+
+    async def look(self) -> str:
+        with suppress(StoreUnavailable):
+            await self._database.read(
+                lambda connection: connection.execute("PRAGMA schema_version").fetchone(), empty=None
+            )
+        return self.trouble
 
     async def close(self) -> None:
         await self._database.close()
