@@ -160,6 +160,7 @@ def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         ("pkcs11:/hsm.so?token=t&key=k&pin_file=/pin&pin=1234", "no option 'pin'"),
         ("pkcs11:/hsm.so?token=t&key=k", "needs the option pin_file"),
         ("pkcs11:hsm.so?token=t&key=k&pin_file=/pin", "absolute path"),
+        ("pkcs11:/hsm.so?token=t&key=k&pin_file=pin", "absolute path"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_told(setting: str, sentence: str) -> None:

@@ -51,8 +51,8 @@ def _open_pkcs11(module: str, options: dict[str, str]) -> KeyWrapper:
     if missing := sorted(_OPTIONS["pkcs11"] - options.keys()):
         _refuse(f"pkcs11: needs the option {missing[0]}")
     # The loader looks for a mere name along a path of its own, where a stranger's library may stand.
-    if not module.startswith("/"):
-        _refuse("pkcs11: should name the module by its absolute path")
+    if not module.startswith("/") or not options["pin_file"].startswith("/"):
+        _refuse("pkcs11: should name the module and pin_file by absolute paths")
     return Pkcs11Kms(module, **options)
 
 
