@@ -12,6 +12,7 @@ import uvloop
 
 from countermark.backends.origins.table import open_origin
 from countermark.ports import Origin
+from tests.backends.softhsm import Token, new_token
 from tests.backends.stores import Bucket, Store, bucket_service, folder, web_server
 
 
@@ -44,3 +45,8 @@ async def origin(store: Store) -> AsyncIterator[Origin]:
     opened = await open_origin("photos", store.settings)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Token:
+    return new_token(tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""One suite over all key management services: AWS by moto, Vault and Google by servers of their documented calls."""
+"""One suite over all key management services: AWS by moto, Vault and Google by servers of their documented calls, SoftHSM."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from countermark.backends.kms.table import open_kms
 from countermark.core.errors import ConfigurationInvalid, KmsUnavailable
 from countermark.keys.sealed import KeyWrapper
 from tests.backends.kms_servers import TOKEN, Amazon, Google, Service, Vault, serving
+from tests.backends.softhsm import Token
 
 DATA_KEY = bytes(range(32))
 CONTEXT = {"key": "k1", "dialect": "native", "not_after": "1900000000"}
@@ -41,7 +42,7 @@ def aws() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["local", "aws", "vault", "gcp"])
+@pytest.fixture(params=["local", "aws", "vault", "gcp", "pkcs11"])
 def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """Each service in turn."""
     match request.param:
@@ -78,6 +79,14 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
                 kms = open_kms(f"gcp:{google.NAME}?endpoint=http://{google.address}")
                 vanished = open_kms(f"gcp:{google.NAME}?endpoint=http://127.0.0.1:1")
                 yield Case(kms, lambda: _disabled(kms, google), vanished)
+        case "pkcs11":
+            yield _token(request.getfixturevalue("token"), tmp_path / "none.so")
+
+
+def _token(token: Token, nothing: Path) -> Case:
+    token.generate("urls")
+    kms = open_kms(token.setting())
+    return Case(kms, lambda: (token.destroy("urls"), kms)[1], open_kms(token.setting(module=nothing)))
 
 
 def _disabled(kms: KeyWrapper, service: Service) -> KeyWrapper:
@@ -148,6 +157,10 @@ def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         ("gcp:projects/p?endpoint=http://kms.example.com", "https"),
         ("vault:https://vault.example.com/transit/urls?tokenfile=x", "no option 'tokenfile'"),
         ("aws:alias/urls", "region"),
+        ("pkcs11:/hsm.so?token=t&key=k&pin_file=/pin&pin=1234", "no option 'pin'"),
+        ("pkcs11:/hsm.so?token=t&key=k", "needs the option pin_file"),
+        ("pkcs11:hsm.so?token=t&key=k&pin_file=/pin", "absolute path"),
+        ("pkcs11:/hsm.so?token=t&key=k&pin_file=pin", "absolute path"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_told(setting: str, sentence: str) -> None:

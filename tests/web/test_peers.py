@@ -16,7 +16,7 @@ from countermark.core.errors import ConfigurationInvalid, Malformed
 from countermark.core.events import RequestEvent
 from countermark.core.place import NOWHERE, Place
 from countermark.core.request import Address, EdgeRequest
-from countermark.keys.keyring import Keyring
+from countermark.keys.keyring import Key, Keyring
 from countermark.settings.model import GeoSettings, HopSettings, ServerSettings, Settings
 from countermark.web.country import COUNTRY_FIELDS
 from countermark.web.forwarding import ADDRESS_FIELDS
@@ -35,12 +35,13 @@ CLOUDFLARE = HopSettings(
     address="CF-Connecting-IP",
     country="cloudflare",
 )
+NO_KEYS = Keyring([])
 GOOD = {"x-edge-secret": SECRET, "cf-connecting-ip": VIEWER, "cf-ipcountry": "SE", "cf-region-code": "AB"}
 
 
 def peers(*, locate: Any = None, **hops: HopSettings) -> Peers:
     server = ServerSettings(hops=hops)
-    return Peers(hops_of(server, authorities={}, keyring=Keyring([]), locate=locate), locate)
+    return Peers(hops_of(server, authorities={}, keyring=NO_KEYS, locate=locate), locate)
 
 
 def ask(found: Peers, peer: str, headers: dict[str, str], *, announcer: str = "", now: float = 0) -> Client:
@@ -156,7 +157,7 @@ def test_the_database_tells_where_no_field_is_configured() -> None:
 def test_the_short_form_is_a_hop_of_its_own() -> None:
     """trusted_proxies and country_header mean what they always meant."""
     server = ServerSettings(trusted_proxies=("10.0.0.0/8",), country_header="X-Country")
-    found = Peers(hops_of(server, authorities={}, keyring=Keyring([]), locate=None))
+    found = Peers(hops_of(server, authorities={}, keyring=NO_KEYS, locate=None))
     client = ask(found, "10.0.0.1", {"x-forwarded-for": f"203.0.113.9, {VIEWER}, 10.2.3.4", "x-country": "se"})
     assert (client.text, client.place, client.trusted) == (VIEWER, Place("SE"), True)
     assert ask(found, VIEWER, {"x-forwarded-for": "10.0.0.1", "x-country": "se"}).place == NOWHERE
@@ -189,19 +190,27 @@ def test_the_files_that_the_settings_name_are_read(tmp_path: Path) -> None:
     """The database at the start, and each fault with its setting."""
     path = tmp_path / "geo.mmdb"
     path.write_bytes(mmdb({"198.51.100.0/24": country("DE")}))
-    found = open_peers(Settings(geo=GeoSettings(database=str(path))))
+    found = open_peers(Settings(geo=GeoSettings(database=str(path))), NO_KEYS)
     assert found.peer(VIEWER).place == Place("DE")
     with pytest.raises(ConfigurationInvalid, match=r"geo\.database"):
-        open_peers(Settings(geo=GeoSettings(database=str(tmp_path / "none"))))
+        open_peers(Settings(geo=GeoSettings(database=str(tmp_path / "none"))), NO_KEYS)
     hop = HopSettings(networks=("10.0.0.0/8",), client_authorities=str(path))
     with pytest.raises(ConfigurationInvalid, match=r"server\.hops\.edge\.client_authorities: holds no certificates"):
-        open_peers(Settings(server=ServerSettings(hops={"edge": hop})))
+        open_peers(Settings(server=ServerSettings(hops={"edge": hop})), NO_KEYS)
 
 
 def test_a_hop_that_signs_needs_a_key_that_opens_it(tmp_path: Path) -> None:
     """Else nothing would ever prove it, and the reason would be hard to find."""
     with pytest.raises(ConfigurationInvalid, match=r"no key of dialect rfc9421 opens 'edge'"):
         peers(edge=HopSettings(signed=True))
+
+
+def test_a_hop_that_signs_takes_the_keys_that_the_supervisor_opened(tmp_path: Path) -> None:
+    """A worker that replaces a dead one starts while the key management service, or the keyring file, is away."""
+    key = Key(id="edge-1", dialect="rfc9421", algorithm="hmac-sha256", material=bytes(range(32)), sites=("edge",))
+    hop = HopSettings(networks=("192.0.2.0/24",), signed=True)
+    settings = Settings(keys=str(tmp_path / "none"), server=ServerSettings(hops={"edge": hop}))
+    assert ask(open_peers(settings, Keyring([key])), EDGE, {"accept": "image/webp"}).text == EDGE
 
 
 async def test_the_door_gets_client_country_and_region(start_front: StartFront) -> None:

@@ -15,6 +15,7 @@ from countermark.cli.policy import site_uses
 from countermark.configuration import read_admin_tokens, read_keyring, read_policies, read_settings
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.imaging.presets import read_presets
+from countermark.keys.keyring import Keyring
 from countermark.policy.lint import Finding, lint
 from countermark.policy.load import load_templates
 from countermark.settings.model import Settings
@@ -81,7 +82,7 @@ def _examine_files(settings: Settings, findings: Findings) -> None:
     except ConfigurationInvalid as invalid:
         findings.faults += invalid.faults
         return
-    findings.faults += _peer_faults(settings)
+    findings.faults += _peer_faults(settings, keyring)
     findings.warnings += cautions(settings.sites, keyring)
     findings.summary = (
         f"valid (sites: {len(settings.sites)}, origins: {len(settings.origins)}, keys: {len(keyring.keys)})"
@@ -116,9 +117,9 @@ def _preset_faults(settings: Settings) -> tuple[Fault, ...]:
     return ()
 
 
-def _peer_faults(settings: Settings) -> tuple[Fault, ...]:
+def _peer_faults(settings: Settings, keyring: Keyring) -> tuple[Fault, ...]:
     try:
-        open_peers(settings)
+        open_peers(settings, keyring)
     except ConfigurationInvalid as invalid:
         return invalid.faults
     return ()

@@ -533,9 +533,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kms: Annotated[
         str,
         Meta(
-            pattern="^$|^(local|aws|gcp|vault):.",
-            description="What wraps sealed keys: local:FILE, aws:KEY-ARN, gcp:projects/…/cryptoKeys/KEY or "
-            "vault:https://HOST/MOUNT/KEY. Empty: keys are not sealed.",
+            pattern="^$|^(local|aws|gcp|vault|pkcs11):.",
+            description="What wraps sealed keys: local:FILE, aws:KEY-ARN, gcp:projects/…/cryptoKeys/KEY, "
+            "vault:https://HOST/MOUNT/KEY or pkcs11:MODULE?token=…&key=…&pin_file=…. Empty: keys are not sealed.",
         ),
     ] = ""
     rotation: Annotated[

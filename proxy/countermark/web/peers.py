@@ -8,7 +8,7 @@ from functools import lru_cache
 import structlog
 from msgspec import Struct
 
-from countermark.configuration import read_authorities, read_keyring
+from countermark.configuration import read_authorities
 from countermark.core.errors import ConfigurationInvalid, Fault
 from countermark.core.place import NOWHERE
 from countermark.core.request import Address
@@ -87,11 +87,13 @@ class Peers:
             log.warning("a peer did not prove that it is a hop", hops=names, peer=standing.client.text)
 
 
-def open_peers(settings: Settings) -> Peers:
-    """The peers of a worker, as the settings and the files that they name tell. Raises ConfigurationInvalid."""
+def open_peers(settings: Settings, keyring: Keyring) -> Peers:
+    """The peers of a worker, as the settings and the files that they name tell. Raises ConfigurationInvalid.
+
+    The keyring is handed over and not read: a worker asks no key management service for a sealed key.
+    """
     locate = _locate(settings.geo.database) if settings.geo.database else None
     server = settings.server
-    keyring = read_keyring(settings) if any(hop.signed for hop in server.hops.values()) else Keyring([])
     hops = hops_of(server, authorities=read_authorities(settings), keyring=keyring, locate=locate)
     return Peers(hops, locate)
 

@@ -70,7 +70,7 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
     logging.configure(settings.log, process=f"worker {os.getpid()}")
     telemetry = EventSink(settings.log)
     try:
-        peers = open_peers(settings)
+        peers = open_peers(settings, orders.configuration.keyring)
         door = await build(orders.configuration, instance=orders.instance, telemetry=telemetry)
     except ConfigurationInvalid as invalid:
         for fault in invalid.faults:

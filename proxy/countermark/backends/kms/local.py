@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import stat
 from pathlib import Path
 
+from countermark.backends.kms import secret_file
 from countermark.core.encoding import base64url, read_base64url
 from countermark.core.errors import KmsUnavailable
 from countermark.keys.envelope import KEY_BYTES, NONCE_BYTES, seal, unseal
@@ -28,16 +28,7 @@ class LocalKms:
         return unseal(self._master(), wrapped, context=context_bytes(context))
 
     def _master(self) -> bytes:
-        try:
-            with self._file.open("rb") as file:
-                mode = stat.S_IMODE(self._file.stat().st_mode)
-                text = file.read(256).decode("ascii", "replace")
-        except OSError as error:
-            raise KmsUnavailable(f"{self._file} cannot be read: {error.strerror or error}") from None
-        # Whoever else can read the master key can open every sealed key.
-        if mode & 0o077:
-            raise KmsUnavailable(f"{self._file} has mode {mode:04o}: it must be its owner's alone (chmod 600)")
-        master = read_base64url(text.strip())
+        master = read_base64url(secret_file.read(self._file))
         if master is None or len(master) != KEY_BYTES:
             raise KmsUnavailable(f"{self._file} must hold {KEY_BYTES} bytes in base64url")
         return master
