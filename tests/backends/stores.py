@@ -38,6 +38,10 @@ class Folder:
         path.with_name("incoming").rename(path)
 
 
+# Seconds to connect in: a machine that is busy with other tests may stand still for two of them.
+PATIENCE = 20.0
+
+
 class Bucket:
     def __init__(self, port: int, name: str) -> None:
         endpoint = f"http://127.0.0.1:{port}"
@@ -46,6 +50,7 @@ class Bucket:
             endpoint=endpoint,
             access_key_id="key",
             secret_access_key="secret",
+            connect_timeout=PATIENCE,
         )
         self._name = name
         self._client = boto3.client(
@@ -83,7 +88,8 @@ async def web_server(path: Path) -> AsyncIterator[Folder]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield Folder(path, OriginSettings(url=f"http://127.0.0.1:{port}/base", allow_networks=LOOPBACK))
+        url = f"http://127.0.0.1:{port}/base"
+        yield Folder(path, OriginSettings(url=url, allow_networks=LOOPBACK, connect_timeout=PATIENCE))
     finally:
         await runner.cleanup()
 
