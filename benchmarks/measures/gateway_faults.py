@@ -62,7 +62,7 @@ def measure(setting: Setting) -> Result:
         with _gateway(setting, proxy, when_stale="serve") as gate:
             scene = Scene(gate=gate, proxy=proxy, seconds=setting.seconds(2.0, 1.0))
             rounds: dict[Mode, list[Seen]] = {mode: [] for mode in FAULTS}
-            for _ in range(setting.rounds(3, 1)):
+            for _ in range(setting.rounds(7, 1)):
                 for mode in FAULTS:
                     setting.say(f"  {mode}")
                     rounds[mode].append(load.run(partial(_round, scene, mode)))

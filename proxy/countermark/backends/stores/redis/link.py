@@ -22,7 +22,9 @@ _BATCH = 128
 _FLIGHTS = 4
 _FLIGHT_SECONDS = 0.09
 _WAIT_MILLISECONDS = 30
-_MEND_SECONDS = 0.1
+# Each look for a server takes a millisecond from the requests that need none.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 0.4
 _LATE = (AnswerTimeout, TimeoutError)
 
 log = structlog.get_logger("countermark.redis")
@@ -159,10 +161,10 @@ class Link:
                 future.set_exception(unavailable(reason))
 
     async def _mend(self) -> None:
-        while True:
-            if await self._mended():
-                return
-            await asyncio.sleep(_MEND_SECONDS)
+        pause = _FIRST_PAUSE
+        while not await self._mended():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _mended(self) -> bool:
         """Whether a server was found that takes scripts and writes."""
