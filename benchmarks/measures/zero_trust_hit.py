@@ -87,7 +87,7 @@ def _embedded(setting: Setting) -> dict[str, list[Round]]:
         rounds = {
             name: partial(_round, setting, gate, target, setting.place("wrk")) for name, (gate, target) in sides.items()
         }
-        return alternate(rounds, setting.rounds(11, 4))
+        return alternate(rounds, setting.rounds(25, 4))
 
 
 def _checked(setting: Setting, folder: Path, store: str) -> gateway.Gateway:
@@ -114,7 +114,7 @@ def _warm(gate: gateway.Gateway, target: str) -> None:
 def _round(setting: Setting, gate: gateway.Gateway, target: str, folder: Path) -> Round:
     """A run, and the worker's processor time for each of its requests."""
     before = processes.cpu_seconds(gate.workers)
-    seconds = setting.seconds(2.0, 1.0)
+    seconds = setting.seconds(1.0, 1.0)
     run = wrk.run(
         gate.address,
         [target],
