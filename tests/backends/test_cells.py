@@ -148,3 +148,29 @@ def test_a_block_is_known_to_all_processes_and_ends(tmp_path: Path) -> None:
     assert ours.blocked("192.0.2.1") == 0
     ours.close()
     theirs.close()
+
+
+def test_what_is_drawn_ahead_is_counted_and_given_back(cells: Cells, tmp_path: Path) -> None:
+    """In quick succession some are counted ahead, never more than they are few of many; what did not come counts as not
+    come as soon as the same limit is asked for again."""
+    other = Cells(tmp_path / "rates")
+    many = (limit("many", 100_000, 3600.0),)
+    remaining = [cells.take(many, NOW + number / 1000)[0].remaining for number in range(20)]
+    assert remaining == sorted(remaining, reverse=True)
+    # The draws of others are seen, and no request that came is missing.
+    (seen,) = other.take((limit("many", 100_000, 3600.0),), NOW + 0.02)
+    assert 100_000 - 20 - 1 - 8 <= seen.remaining <= 100_000 - 20 - 1
+    (after,) = cells.take(many, NOW + 10)
+    assert after.remaining == 100_000 - 20 - 1 - 1
+    other.close()
+
+
+def test_near_its_end_a_limit_is_counted_one_by_one(cells: Cells) -> None:
+    """Whatever was drawn on the way there, all come through and none more."""
+    ceiling = (limit("end", 9_000, 3600.0),)
+    count = 0
+    with pytest.raises(RateLimited):
+        for number in range(10_000):
+            cells.take(ceiling, NOW + number / 1e6)
+            count += 1
+    assert count == 9_000

@@ -86,6 +86,15 @@ async def opened() -> AsyncIterator[Open]:
         yield open_one
 
 
+async def at_work(opened: Open, url: str) -> RedisStore:
+    """The store of a server that is there: on a busy machine it may not be reached at once."""
+    store = await opened(url)
+    async with asyncio.timeout(20):
+        while await store.look():
+            await asyncio.sleep(0.02)
+    return store
+
+
 @asynccontextmanager
 async def listening(answer: Callable[[bytes], bytes | None], *, late: float = 0.0) -> AsyncIterator[str]:
     """A server that answers each chunk as told, so many seconds late; None says nothing. Yields its URL."""
@@ -119,7 +128,7 @@ async def listening(answer: Callable[[bytes], bytes | None], *, late: float = 0.
 
 async def test_a_server_that_forgot_everything_opens_nothing_twice(server: Server, opened: Open) -> None:
     """The epoch guard: after a restart without its data what was issued before is refused, what is issued later is not."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     old = time.time()
     await store.turnstile.enter((), ticket("used", old + SKEW + 1), time.time())
     await restarted(server, store)
@@ -131,14 +140,14 @@ async def test_a_server_that_forgot_everything_opens_nothing_twice(server: Serve
 
 async def test_a_first_start_trusts_nothing_older_than_itself(server: Server, opened: Open) -> None:
     """An empty server may be one that lost everything: nobody can tell the two apart."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     assert await refused(store, ticket("a", time.time() - 1))
     assert not await refused(store, ticket("b", time.time() + SKEW + 1))
 
 
 async def test_emptying_a_running_server_is_noticed(server: Server, opened: Open) -> None:
     """FLUSHALL forgets uses like a restart does."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     issued = time.time() + SKEW + 1
     await store.turnstile.enter((), ticket("a", issued), time.time())
     server.client.flushall()
@@ -147,7 +156,7 @@ async def test_emptying_a_running_server_is_noticed(server: Server, opened: Open
 
 async def test_a_follower_of_a_server_that_forgot_begins_anew(server: Server, opened: Open) -> None:
     """It hears of what is on the new list, though its cursor is ahead of it."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     cursor = await store.revocations.append([revocation("lost")])
     await restarted(server, store)
     server.client.execute_command("XADD", "countermark:{lists}:other", "*", "a", "b")
@@ -157,7 +166,7 @@ async def test_a_follower_of_a_server_that_forgot_begins_anew(server: Server, op
 
 async def test_a_follower_resumes_over_broken_connections(server: Server, opened: Open) -> None:
     """Cut while it waits, it raises or connects anew; from its cursor it hears of everything, and of nothing twice."""
-    reader, writer = await opened(server.url), await opened(server.url)
+    reader, writer = await at_work(opened, server.url), await at_work(opened, server.url)
     heard: list[str] = []
 
     async def follow() -> None:
@@ -187,7 +196,7 @@ async def test_a_follower_resumes_over_broken_connections(server: Server, opened
 
 async def test_a_use_that_was_evicted_is_not_taken_again(server: Server, opened: Open) -> None:
     """The server has lived for long, and goes on: only its evictions tell that it may have forgotten."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     now = time.time()
     await store.turnstile.enter((), ticket("a", now + SKEW + 1), now)
     named = digest("b")
@@ -216,10 +225,7 @@ async def test_a_server_that_evicts_is_told(server: Server, opened: Open, limit:
     """Where it has no limit, or no such policy, nothing is."""
     server.client.config_set("maxmemory-policy", policy)
     server.client.config_set("maxmemory", limit)
-    store = await opened(server.url)
-    async with asyncio.timeout(20):
-        while await store.look():
-            await asyncio.sleep(0.02)
+    store = await at_work(opened, server.url)
     assert told in store.evicts
     assert bool(store.evicts) == bool(told)
 
@@ -230,7 +236,7 @@ async def test_a_server_that_evicts_is_told(server: Server, opened: Open, limit:
 async def test_a_failover_opens_nothing_twice(tmp_path: Path, opened: Open) -> None:
     """Sentinels name another master: the store goes there, and what was issued before is refused."""
     with redis_servers.group(tmp_path) as group:
-        store = await opened(group.url)
+        store = await at_work(opened, group.url)
         await store.turnstile.enter((), ticket("a", time.time() + SKEW + 1), time.time())
         await asyncio.to_thread(group.fail_over)
         before = time.time()
@@ -249,7 +255,7 @@ async def test_a_failover_opens_nothing_twice(tmp_path: Path, opened: Open) -> N
 async def test_a_use_that_no_replica_has_is_none(tmp_path: Path, opened: Open) -> None:
     """With ?wait=1 a primary that is cut off from its replica grants nothing; rates do not care."""
     with redis_servers.single(tmp_path) as alone:
-        store = await opened(f"{alone.url}?wait=1")
+        store = await at_work(opened, f"{alone.url}?wait=1")
         assert await refused(store, ticket("a"))
         assert "replicas" in store.trouble
         ceiling = limit(1)
@@ -263,7 +269,7 @@ async def test_a_use_that_no_replica_has_is_none(tmp_path: Path, opened: Open) -
 
 async def test_a_dead_server_is_remembered_and_found_again(server: Server, opened: Open) -> None:
     """Tickets are refused without waiting, rates are counted here, and all is well when it is back."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     assert store.turnstile.at_once((limit(1),), time.time()) is None
     server.kill()
     assert await refused(store, ticket("a"))
@@ -283,7 +289,7 @@ async def test_a_dead_server_is_remembered_and_found_again(server: Server, opene
 
 async def test_who_looks_learns_of_trouble_that_nobody_has_met(server: Server, opened: Open) -> None:
     """A silent server is told at the first look, and a well one as soon as it is."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     assert await store.look() == ""
     server.signal(signal.SIGSTOP)
     try:
@@ -297,7 +303,7 @@ async def test_who_looks_learns_of_trouble_that_nobody_has_met(server: Server, o
 
 async def test_a_server_that_falls_silent_is_noticed(server: Server, opened: Open) -> None:
     """It accepts connections and never answers; those who asked at the same moment do not wait one after another."""
-    store = await opened(server.url)
+    store = await at_work(opened, server.url)
     server.signal(signal.SIGSTOP)
     try:
         assert all(await asyncio.gather(*(refused(store, ticket(f"t{number}")) for number in range(500))))

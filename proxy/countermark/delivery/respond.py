@@ -90,8 +90,10 @@ def respond_at_hand(
     if told.second != second or told.made != rendition.made or told.etag != rendition.etag:
         told.fields = respond(rendition, warrant, request, event).headers
         told.second, told.made, told.etag = second, rendition.made, rendition.etag
+    if told.verdicts is not verdicts:
+        told.verdicts, told.rates = verdicts, rate_state(verdicts)
     body = rendition.body
-    return Answer(status=200, headers=told.fields, momentary=rate_state(verdicts), body=body, length=len(body))
+    return Answer(status=200, headers=told.fields, momentary=told.rates, body=body, length=len(body))
 
 
 def _common_fields(obtained: Obtained, warrant: Warrant, request: EdgeRequest, event: RequestEvent) -> Fields:

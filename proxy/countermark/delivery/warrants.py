@@ -15,6 +15,7 @@ from countermark.core.grant import Claims, Grant
 from countermark.delivery.holder import Holder
 from countermark.delivery.sites import Site
 from countermark.imaging.plan import Plan
+from countermark.traffic.gcra import Verdict
 
 LIMIT = 8192
 LONGEST_TARGET = 1024
@@ -24,15 +25,18 @@ Asked = tuple[str, str, str, str]
 
 class Told:
     """The header fields of the last whole answer from memory. Within a `second` they are the same for every answer with
-    the rendition of that `etag` which was `made` then; the rendition itself is not kept here, since caches have bounds."""
+    the rendition of that `etag` which was `made` then; the rendition itself is not kept here, since caches have bounds.
+    `rates` are the fields of the last `verdicts`."""
 
-    __slots__ = ("etag", "fields", "made", "second")
+    __slots__ = ("etag", "fields", "made", "rates", "second", "verdicts")
 
     def __init__(self) -> None:
         self.second = -1
         self.made = 0.0
         self.etag = ""
         self.fields: tuple[tuple[str, str], ...] = ()
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.rates: tuple[tuple[str, str], ...] = ()
 
 
 class Warrant(Struct, frozen=True, kw_only=True):

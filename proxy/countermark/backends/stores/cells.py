@@ -7,6 +7,9 @@ cells   in buckets of eight; a name has its place in one bucket. A cell is a tag
 
 A cell whose time has come says nothing any more and is free. Where eight live ones fill a bucket, the one that would have
 been free first gives way. Two processes that write one cell at the same moment may lose a count and let more through.
+
+Where thousands of requests remain and they come in quick succession, a process draws some at a time: they are counted when
+they are drawn, so that no more come through than allowed, and what is left of a draw is given back when it is too old.
 """
 
 from __future__ import annotations
@@ -38,10 +41,28 @@ _ALARM = 8
 _EMPTY = memoryview(bytes(_BUCKET * _WORD)).cast("Q")
 _SIZE = _HEAD + _BUCKETS * _BUCKET * _WORD
 _PLACES = 8192
+
+# Requests of one draw, the share of what remains that it may be at most, and seconds for which it holds.
+_DRAW = 8
+_SHARE = 0.001
+_DRAW_SECONDS = 0.05
+
 _NOWHERE = (0, 0, 0)  # no tag stands at the head
 _MOST_STRIKES = 1000
 
 log = structlog.get_logger("countermark.cells")
+
+
+class Draw:
+    """Requests that were counted against `limits` and have not come yet. `at` is when they were last asked for."""
+
+    __slots__ = ("at", "left", "limits", "verdicts")
+
+    def __init__(self, limits: tuple[Limit, ...]) -> None:
+        self.limits = limits
+        self.at = float("-inf")
+        self.left = 0
+        self.verdicts: tuple[Verdict, ...] = ()
 
 
 class Cells:
@@ -55,11 +76,46 @@ class Cells:
         self._times = memoryview(b"").cast("d")
         self._secret = b""
         self._places: dict[str, tuple[int, int, int]] = {}
+        self._draws: dict[int, Draw] = {}
 
     def take(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...]:
-        """Count one request against all limits, or against none. Raises RateLimited."""
+        """Count one request against all limits, or against none. Raises RateLimited.
+
+        The verdicts are those of this moment, or while many remain those of a moment ago, and then the same tuple. Callers
+        who count against the same limits again give the same tuple, too.
+        """
         if not limits:
             return ()
+        draw = self._draws.get(id(limits)) or self._new_draw(limits)
+        quick = 0.0 <= now - draw.at < _DRAW_SECONDS
+        if draw.left and quick:
+            draw.left -= 1
+            return draw.verdicts
+        self._add_to_all(limits, -draw.left)
+        draw.left, draw.at = 0, now
+        draw.verdicts = verdicts = self._take_one(limits, now)
+        if quick and min([verdict.remaining for verdict in verdicts]) * _SHARE >= _DRAW:
+            draw.left = _DRAW - 1
+            self._add_to_all(limits, draw.left)
+        return verdicts
+
+    def _new_draw(self, limits: tuple[Limit, ...]) -> Draw:
+        if len(self._draws) >= _PLACES:
+            self._draws.clear()
+        # It holds the tuple, so that no other one can have its id.
+        draw = self._draws[id(limits)] = Draw(limits)
+        return draw
+
+    def _add_to_all(self, limits: tuple[Limit, ...], requests: int) -> None:
+        """Count so many more, or fewer, where the limits still have their cells."""
+        if not requests:
+            return
+        for limit in limits:
+            tag, _, cell = self._places.get(limit.key) or _NOWHERE
+            if self._tags[cell] == tag:
+                self._times[cell + 1] += requests * limit.interval
+
+    def _take_one(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...]:
         if self._map is None:
             self._open()
         tags, times, places = self._tags, self._times, self._places

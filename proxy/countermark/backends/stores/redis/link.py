@@ -22,6 +22,8 @@ _BATCH = 128
 _FLIGHTS = 4
 _FLIGHT_SECONDS = 0.09
 _WAIT_MILLISECONDS = 30
+_REFUSED_AT_ONCE = 4
+
 # Each look for a server takes a millisecond from the requests that need none.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 0.4
@@ -134,8 +136,10 @@ class Link:
             elif self._client is client:
                 self.fail(error)
             self._refuse(batch, self.trouble)
-        finally:
+        except BaseException:  # cancelled, because the link is closed
             self._refuse(batch, "abandoned")
+            raise
+        finally:
             lane.flights -= 1
             self._take_off(lane)
 
@@ -156,9 +160,13 @@ class Link:
                 future.set_result(answer)
 
     def _refuse(self, batch: list[_Waiting], reason: str) -> None:
-        for _, future in batch:
+        """Some now and the rest in the next turns of the loop: all who have waited for a silent server would go on at the
+        same moment, and requests that never asked it would stand behind them."""
+        for _, future in batch[:_REFUSED_AT_ONCE]:
             if not future.done():
                 future.set_exception(unavailable(reason))
+        if rest := batch[_REFUSED_AT_ONCE:]:
+            asyncio.get_running_loop().call_soon(self._refuse, rest, reason)
 
     async def _mend(self) -> None:
         pause = _FIRST_PAUSE
