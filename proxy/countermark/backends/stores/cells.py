@@ -177,6 +177,7 @@ class Cells:
             self._times.release()
             self._map.close()
             self._map = None
+            self._draws.clear()
 
     def _find(self, name: str) -> tuple[int, int, float]:
         """The tag of a name, the place of its cell (or of the one that it may have), and the cell's time."""
