@@ -174,3 +174,13 @@ def test_near_its_end_a_limit_is_counted_one_by_one(cells: Cells) -> None:
             cells.take(ceiling, NOW + number / 1e6)
             count += 1
     assert count == 9_000
+
+
+def test_what_is_drawn_for_one_url_is_given_back_by_another(cells: Cells) -> None:
+    """A client whose every URL is asked for twice in a row, and then never again, pays for two requests each."""
+    urls = [(limit("client", 100_000, 3600.0),) for _ in range(500)]
+    for number, ceilings in enumerate(urls):
+        cells.take(ceilings, NOW + number / 10)
+        cells.take(ceilings, NOW + number / 10 + 0.001)
+    (seen,) = cells.take((limit("client", 100_000, 3600.0),), NOW + 100)
+    assert seen.remaining == 100_000 - 2 * len(urls) - 1

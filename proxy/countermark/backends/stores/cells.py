@@ -9,7 +9,7 @@ A cell whose time has come says nothing any more and is free. Where eight live o
 been free first gives way. Two processes that write one cell at the same moment may lose a count and let more through.
 
 Where thousands of requests remain and they come in quick succession, a process draws some at a time: they are counted when
-they are drawn, so that no more come through than allowed, and what is left of a draw is given back when it is too old.
+they are drawn, so that no more come through than allowed, and what is left of a draw is given back when it is too old, at the next request of whomever.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import stat
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from hashlib import blake2b
 from math import ceil
@@ -77,6 +78,7 @@ class Cells:
         self._secret = b""
         self._places: dict[str, tuple[int, int, int]] = {}
         self._draws: dict[int, Draw] = {}
+        self._drawn: deque[tuple[float, Draw]] = deque()
 
     def take(self, limits: tuple[Limit, ...], now: float) -> tuple[Verdict, ...]:
         """Count one request against all limits, or against none. Raises RateLimited.
@@ -91,13 +93,22 @@ class Cells:
         if draw.left and quick:
             draw.left -= 1
             return draw.verdicts
-        self._add_to_all(limits, -draw.left)
-        draw.left, draw.at = 0, now
+        self._give_back(now)
+        draw.at = now
         draw.verdicts = verdicts = self._take_one(limits, now)
         if quick and min([verdict.remaining for verdict in verdicts]) * _SHARE >= _DRAW:
             draw.left = _DRAW - 1
             self._add_to_all(limits, draw.left)
+            self._drawn.append((now, draw))
         return verdicts
+
+    def _give_back(self, now: float) -> None:
+        """What is left of draws that are too old, whosever: a client with many URLs must not pay for what never came."""
+        while self._drawn and not 0.0 <= now - self._drawn[0][0] < _DRAW_SECONDS:
+            at, draw = self._drawn.popleft()
+            if draw.left and draw.at == at:
+                self._add_to_all(draw.limits, -draw.left)
+                draw.left = 0
 
     def _new_draw(self, limits: tuple[Limit, ...]) -> Draw:
         if len(self._draws) >= _PLACES:
@@ -108,8 +119,6 @@ class Cells:
 
     def _add_to_all(self, limits: tuple[Limit, ...], requests: int) -> None:
         """Count so many more, or fewer, where the limits still have their cells."""
-        if not requests:
-            return
         for limit in limits:
             tag, _, cell = self._places.get(limit.key) or _NOWHERE
             if self._tags[cell] == tag:
@@ -178,6 +187,7 @@ class Cells:
             self._map.close()
             self._map = None
             self._draws.clear()
+            self._drawn.clear()
 
     def _find(self, name: str) -> tuple[int, int, float]:
         """The tag of a name, the place of its cell (or of the one that it may have), and the cell's time."""
