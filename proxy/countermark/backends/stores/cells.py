@@ -9,7 +9,8 @@ A cell whose time has come says nothing any more and is free. Where eight live o
 been free first gives way. Two processes that write one cell at the same moment may lose a count and let more through.
 
 Where thousands of requests remain and they come in quick succession, a process draws some at a time: they are counted when
-they are drawn, so that no more come through than allowed, and what is left of a draw is given back when it is too old, at the next request of whomever.
+they are drawn, so that no more come through than allowed, and what is left of a draw that is too old is given back at the
+next request of whomever.
 """
 
 from __future__ import annotations
