@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyvips
 
-_PROFILE = "icc-profile-data"
+PROFILE = "icc-profile-data"
 _DESCRIPTION_BYTES = 128
 _WHITE = (255, 255, 255)
 
@@ -30,7 +30,7 @@ def conversion(picture: pyvips.Image) -> dict[str, str]:
     """
     if picture.interpretation == "cmyk":
         return {"output_profile": "srgb"}
-    if picture.get_typeof(_PROFILE) == 0 or is_srgb(picture.get(_PROFILE)):
+    if picture.get_typeof(PROFILE) == 0 or is_srgb(picture.get(PROFILE)):
         return {}
     return {"output_profile": "srgb"}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pyvips
 
+from countermark.render.colour import PROFILE
+
 _EXIF = ("exif-ifd0-Copyright", "exif-ifd0-Artist")
 _IPTC = "iptc-data"
-_ICC = "icc-profile-data"
 
 # IPTC-IIM 4.2, record 2: By-line, Credit, Copyright Notice.
 _DATASETS = (80, 110, 116)
@@ -15,18 +16,18 @@ _IPTC_RESOURCE = b"8BIM\x04\x04"
 _LONGEST = 2_000
 
 
-def with_credits(picture: pyvips.Image) -> tuple[pyvips.Image, str]:
-    """The picture with no other metadata than its credits, and what a saver must keep of it ("none" if there are none).
+def with_credits(picture: pyvips.Image, original: pyvips.Image) -> tuple[pyvips.Image, str]:
+    """The picture with no other metadata than its original's credits, and what a saver must keep ("none" without any).
 
     Copyright and artist come from EXIF and go wherever the target has EXIF; IPTC's by-line, credit and copyright
     notice go from JPEG to JPEG.
     """
     # In libvips' form, `text (text, ASCII, n components, n bytes)`, which its savers read back.
-    exif = {name: picture.get(name) for name in _EXIF if picture.get_typeof(name)}
-    iptc = _credit_records(picture.get(_IPTC)) if picture.get_typeof(_IPTC) else b""
+    exif = {name: original.get(name) for name in _EXIF if original.get_typeof(name)}
+    iptc = _credit_records(original.get(_IPTC)) if original.get_typeof(_IPTC) else b""
     picture = picture.copy()
     for name in picture.get_fields():
-        if name.startswith("exif-") or name in ("xmp-data", _IPTC, _ICC, "orientation"):
+        if name.startswith("exif-") or name in ("xmp-data", _IPTC, PROFILE, "orientation"):
             picture.remove(name)
     for name, text in exif.items():
         picture.set_type(pyvips.GValue.gstr_type, name, text)

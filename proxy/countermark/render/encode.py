@@ -12,6 +12,7 @@ from __future__ import annotations
 import pyvips
 
 from countermark.core.picture import Format
+from countermark.render import jpeg
 
 _QUALITY = {"jpeg": 80, "webp": 78, "avif": 55}
 
@@ -21,7 +22,8 @@ def encode(picture: pyvips.Image, target: Format, *, quality: int | None, keep: 
     body: bytes
     chosen = quality or _QUALITY.get(target, 0)
     if target == "jpeg":
-        body = picture.jpegsave_buffer(Q=chosen, keep=keep)
+        made = jpeg.encode(picture, chosen) if keep == "none" else None
+        body = made or picture.jpegsave_buffer(Q=chosen, keep=keep)
     elif target == "png":
         body = picture.pngsave_buffer(compression=3, filter="sub", keep=keep)
     elif target == "webp":

@@ -13,6 +13,7 @@ from countermark.imaging.geometry import Course, chart
 from countermark.imaging.operations import Recipe
 from countermark.imaging.output import output_format
 from countermark.imaging.sniff import SNIFF_BYTES, sniff
+from countermark.render import jpeg
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
@@ -64,8 +65,10 @@ class Engine:
         if frames_made(header, recipe, target) > 1:
             picture = self._animation(stream, header, course, recipe, target)
         else:
-            picture = self._frame(_load(stream, opened, header, course), header, course, recipe, target)
-        picture, keep = with_credits(picture) if recipe.operations.metadata == "copyright" else (picture, "none")
+            picture = self._frame(_load(stream, source, opened, header, course), header, course, recipe, target)
+        picture, keep = (
+            with_credits(picture, opened) if recipe.operations.metadata == "copyright" else (picture, "none")
+        )
         quality = recipe.operations.quality or recipe.qualities.get(target)
         return Made(body=encode(picture, target, quality=quality, keep=keep), format=target, width=width, height=height)
 
@@ -100,9 +103,12 @@ class Engine:
         return stacked
 
 
-def _load(stream: pyvips.Source, opened: pyvips.Image, header: Header, course: Course) -> pyvips.Image:
+def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, course: Course) -> pyvips.Image:
     """The first frame, already made smaller by its decoder where it can."""
     scale = load_scale(header, course)
+    decoded = jpeg.decode(source, opened, header, scale) if header.format == "jpeg" else None
+    if decoded is not None:
+        return decoded
     if scale == 1.0:
         return opened
     if header.format == "jpeg":

@@ -68,6 +68,10 @@ def prepare_libvips() -> None:
     pyvips.concurrency_set(1)
 
 
+# A JPEG's pixels up to this size, as they leave the decoder and as they enter the encoder, are in memory all at once.
+MOST_HELD = 2**25
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """What a picture's header says.
 
@@ -129,11 +133,22 @@ def load_scale(header: Header, course: Course) -> float:
     return 1.0
 
 
+def held(header: Header, scale: float) -> int:
+    """Bytes of all decoded pixels together where a JPEG goes through memory; 0 where its rows stream by."""
+    if header.format != "jpeg" or header.depth != 1:
+        return 0
+    size = int(header.width * scale + 1) * int(header.height * scale + 1) * header.bands
+    return size if size <= MOST_HELD else 0
+
+
 def predict(header: Header, recipe: Recipe, course: Course, target: Format) -> int:
     """Peak bytes of this render above an idle child's; measured within a quarter where they are many."""
     width, height = course.layout.result
     frames = frames_made(header, recipe, target)
-    cost = _FIXED + _decoding(header, load_scale(header, course)) + width * height * _ENCODER_BYTES.get(target, 0)
+    scale = load_scale(header, course)
+    cost = _FIXED + _decoding(header, scale) + held(header, scale) + width * height * _ENCODER_BYTES.get(target, 0)
+    if target == "jpeg":
+        cost += min(width * height * 3, MOST_HELD)
     if frames > 1:
         cost += width * height * 4 * frames
     if frames > 1 and header.format == "webp":

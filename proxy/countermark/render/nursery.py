@@ -29,6 +29,8 @@ _GLIBC = {
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "MALLOC_TOP_PAD_": str(2**24),
 }
+# numpy, which comes with the JPEG decoder, would start a thread for each core; the fork server may have none.
+_SINGLE = {"OPENBLAS_NUM_THREADS": "1"}
 
 # A child's pid, its pidfd, and its exit status to come.
 Birth = tuple[int, int, asyncio.Future[int]]
@@ -211,7 +213,7 @@ def _environment() -> dict[str, str]:
     # jemalloc's background thread would not survive the fork, and the sandbox takes none; of two settings the last counts.
     if "MALLOC_CONF" in kept:
         kept["MALLOC_CONF"] += ",background_thread:false"
-    return kept | _GLIBC | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    return kept | _GLIBC | _SINGLE | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
 async def _first(sock: socket.socket) -> bytes:

@@ -1,0 +1,79 @@
+"""JPEG by libjpeg-turbo 3, through memory: the common original and the common rendition, in less time than by libvips.
+
+Measured on one thread, libvips' own and ours: 2900x1931 of 2.4 MB decoded at half size 30 and 25 ms, 640x426 of 59 kB 1.9
+and 0.7 ms; 200x133 encoded 0.7 and 0.1 ms. Whatever is unusual is left to libvips, which also has the last word on what
+is damaged.
+"""
+
+from __future__ import annotations
+
+import pyvips
+import simplejpeg
+
+from countermark.render.colour import PROFILE
+from countermark.render.gate import MOST_HELD, Header, held
+from countermark.render.source import Bytes
+
+# From here to here simplejpeg takes libjpeg-turbo's fast DCT, whose error begins to show: 0.1 to 0.8 dB. Below the loss is
+# 0.05 dB, above it takes the exact one.
+_FAST_DCT_SHOWS = range(90, 96)
+
+# From here colour is not halved any more, as libvips' saver has it.
+_WHOLE_COLOUR = 90
+
+_SPACES = {1: ("b-w", "GRAY"), 3: ("srgb", "RGB")}
+
+# Rows of a result are computed so many bytes at a time: what stands between two operations stays in the processor's cache.
+_STRIP = 2**18
+
+
+def decode(data: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image | None:
+    """The pixels at 1, 1/2, 1/4 or 1/8 of their size, in memory, with their colour profile.
+
+    None where libvips should read it: it is large, has unusual colours, or anything about it is suspicious. `opened` is
+    libvips' view of its header.
+    """
+    space, name = _SPACES.get(header.bands, ("", ""))
+    if not held(header, scale) or opened.interpretation != space:
+        return None
+    block = round(1 / scale)
+    width, height = -(-header.width // block), -(-header.height // block)
+    # The room is measured by the header that the gate let in: a decoder that read another one finds too little of it.
+    pixels = bytearray(width * height * header.bands)
+    try:
+        made = simplejpeg.decode_jpeg(data, name, min_height=height, min_width=width, buffer=pixels)
+    except ValueError:
+        return None
+    if made.shape != (height, width, header.bands):
+        return None
+    picture = pyvips.Image.new_from_memory(pixels, width, height, header.bands, "uchar").copy(interpretation=space)
+    if opened.get_typeof(PROFILE):
+        picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
+    # A last row or column of which the original fills only a part is left out, as libvips does.
+    whole = header.width // block, header.height // block
+    return picture if whole == (width, height) else picture.crop(0, 0, *whole)
+
+
+def encode(picture: pyvips.Image, quality: int) -> bytes | None:
+    """The picture's file, without metadata. None where libvips should write it.
+
+    Its pixels are computed here, on this thread: libvips' own loop hands each strip from one thread to another and back.
+    """
+    space, name = _SPACES.get(picture.bands, ("", ""))
+    size = picture.width * picture.height * picture.bands
+    if picture.format != "uchar" or picture.interpretation != space or size > MOST_HELD or quality in _FAST_DCT_SHOWS:
+        return None
+    pixels, at = memoryview(bytearray(size)), 0
+    region = pyvips.Region.new(picture)
+    rows = max(1, _STRIP // (picture.width * picture.bands))
+    for top in range(0, picture.height, rows):
+        strip = region.fetch(0, top, picture.width, min(rows, picture.height - top))
+        pixels[at : at + len(strip)] = strip
+        at += len(strip)
+    body: bytes = simplejpeg.encode_jpeg(
+        pixels.cast("B", (picture.height, picture.width, picture.bands)),
+        quality=quality,
+        colorspace=name,
+        colorsubsampling="Gray" if name == "GRAY" else "444" if quality >= _WHOLE_COLOUR else "420",
+    )
+    return body
