@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from countermark.backends.origins.beneath import on_own_disk, open_beneath
 from countermark.backends.origins.file import CHUNK, FileOrigin, open_file
 from countermark.core.errors import OriginalMissing, OriginDenied, OriginUnreachable
 from countermark.render.parcel import Budget, MemoryParcel
@@ -24,9 +25,11 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def origin(photos: Path) -> AsyncIterator[FileOrigin]:
+@pytest.fixture(params=["at hand", "by a thread"])
+async def origin(photos: Path, request: pytest.FixtureRequest) -> AsyncIterator[FileOrigin]:
+    """On a disk of this machine, and as on a network's."""
     opened = await open_file("photos", OriginSettings(url=f"file://{photos}"))
+    opened._quick = request.param == "at hand"
     yield opened
     await opened.close()
 
@@ -100,10 +103,13 @@ async def test_a_file_that_is_written_to_is_an_error(photos: Path, origin: FileO
                     writer.write(b"new")
 
 
-async def test_a_small_file_takes_one_visit_to_a_thread(
+async def test_a_small_file_takes_one_visit_to_a_thread_or_none(
     photos: Path, origin: FileOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Open, stat, read and close of a 60 kB picture are one job; to pour 2.4 MB into a parcel takes one more."""
+    """Open, stat, read and close of a 60 kB picture are one job; to pour 2.4 MB into a parcel takes one more.
+
+    What the kernel has in memory needs no thread but for the rest of a large file.
+    """
     (photos / "small.jpg").write_bytes(bytes(60_000))
     (photos / "large.jpg").write_bytes(bytes(2_400_000))
     jobs: list[object] = []
@@ -114,14 +120,49 @@ async def test_a_small_file_takes_one_visit_to_a_thread(
         return submit(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(origin._threads, "submit", counted)
+    await origin.stat("small.jpg")
+    jobs.clear()
     await read(origin, "small.jpg")
-    assert len(jobs) == 1
+    assert len(jobs) == (0 if origin._quick else 1)
     jobs.clear()
     parcel = MemoryParcel(Budget(10**7), 10**7)
     async with origin.open("large.jpg") as body:
         await body.pour(parcel)
     parcel.close()
-    assert len(jobs) == 2
+    assert len(jobs) == (1 if origin._quick else 2)
+
+
+async def test_what_the_kernel_has_forgotten_is_read_by_a_thread(photos: Path, origin: FileOrigin) -> None:
+    """Nobody waits for a disk on the event loop; the bytes are the same."""
+    content = os.urandom(300_000)
+    with (photos / "cold.jpg").open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        for start, length in ((0, 0), (2**16, 0)):  # all of it, then all but its beginning
+            os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
+            assert await read(origin, "cold.jpg") == content
+            assert (await origin.stat("cold.jpg")).size == len(content)
+
+
+def test_a_network_or_a_process_is_no_disk_of_this_machine(tmp_path: Path) -> None:
+    """/proc stands for the file systems whose answers may keep one waiting."""
+    folder = os.open("/proc", os.O_PATH)
+    try:
+        assert not on_own_disk(folder)
+    finally:
+        os.close(folder)
+
+
+def test_a_path_across_a_mount_is_not_at_hand() -> None:
+    """What lies on another file system may be slow, whatever the folder is."""
+    folder = os.open("/", os.O_PATH)
+    try:
+        os.close(open_beneath(folder, "dev/null"))
+        with pytest.raises(OSError, match="Invalid cross-device link"):
+            open_beneath(folder, "dev/null", at_hand=True)
+    finally:
+        os.close(folder)
 
 
 async def test_errors_leave_no_descriptors(photos: Path, origin: FileOrigin) -> None:

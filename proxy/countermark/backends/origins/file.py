@@ -9,12 +9,12 @@ import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from countermark.backends.origins.beneath import open_beneath
+from countermark.backends.origins.beneath import on_own_disk, open_beneath
 from countermark.backends.origins.key import checked, missing
 from countermark.core.errors import (
     ConfigurationInvalid,
@@ -36,6 +36,10 @@ FIRST = 2**17
 CHUNK = 2**18
 THREADS = 4
 
+# Up to this size a file that the kernel has in memory is read at once. Measured into a parcel, processor time at once and by
+# a thread: 60 kB 0.07 and 0.17 ms, 400 kB 0.24 and 0.48 ms, this size 0.28 and 0.65 ms.
+AT_HAND = 2**19
+
 _WHOLE = ByteRange(0, 2**63 - 1)
 
 _ABSENT = frozenset(
@@ -45,29 +49,39 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 
 class FileOrigin:
-    """Regular files below one folder. Blocking calls run in a few threads of its own; a small file takes one visit."""
+    """Regular files below one folder.
+
+    What the kernel has in memory is read at once, as far as it can be without waiting; the rest by a few threads of its
+    own, in which a small file takes one visit.
+    """
 
     def __init__(self, name: str, folder: int, settings: OriginSettings) -> None:
         self._name = name
         self._folder = folder
+        self._quick = on_own_disk(folder)
         self._read_timeout = settings.read_timeout
         self._limit = max(settings.max_bytes, settings.max_stream_bytes)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"origin-{name}")
 
     async def stat(self, key: str) -> OriginFacts:
-        file = await self._visit(key, lambda: _File(self._folder, key, None), _File.close)
-        return self._bounded(file.facts)
+        return self._bounded((await self._file(key, None)).facts)
 
     @asynccontextmanager
     async def open(self, key: str, byte_range: ByteRange | None = None) -> AsyncGenerator[OriginBody]:
         wanted = byte_range or _WHOLE
-        file = await self._visit(key, lambda: _File(self._folder, key, wanted), _File.close)
+        file = await self._file(key, wanted)
         try:
             self._bounded(file.facts)
             yield _FileBody(file, partial(self._visit, key))
         finally:
             if not file.closed:
                 self._threads.submit(file.close)  # behind a read that may still be under way
+
+    async def _file(self, key: str, wanted: ByteRange | None) -> _File:
+        if self._quick:
+            with suppress(OSError):  # a thread finds out why, and can wait
+                return _File(self._folder, key, wanted, at_hand=True)
+        return await self._visit(key, lambda: _File(self._folder, key, wanted), _File.close)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False)
@@ -119,15 +133,16 @@ class _FileBody:
 
 
 class _File:
-    """An open file, its facts and its first bytes, all from one visit to a thread.
+    """An open file, its facts and its first bytes, all from one visit to a thread; or `at_hand`, which raises OSError
+    where it would have to wait.
 
     `wanted` None asks for the facts alone. A file that was read to its end is closed by then. The lock keeps the
     descriptor from being closed, and its number given to another file, while an abandoned read still uses it.
     """
 
-    def __init__(self, folder: int, key: str, wanted: ByteRange | None) -> None:
+    def __init__(self, folder: int, key: str, wanted: ByteRange | None, *, at_hand: bool = False) -> None:
         self._lock = threading.Lock()
-        self._descriptor = open_beneath(folder, checked(key))
+        self._descriptor = open_beneath(folder, checked(key), at_hand=at_hand)
         self.closed = False
         self.head = b""
         try:
@@ -138,7 +153,7 @@ class _File:
             if self.finished:
                 self.close()
             else:
-                self.head = self.read(FIRST)
+                self.head = self._read_at_hand() if at_hand else self.read(FIRST)
         except BaseException:
             self.close()
             raise
@@ -159,6 +174,15 @@ class _File:
         if self.finished:
             self.close()
         return chunk
+
+    def _read_at_hand(self) -> bytes:
+        """All of a small file, the beginning of a large one, or what of it is in the kernel's memory (preadv2(2))."""
+        room = bytearray(self.remaining if self.remaining <= AT_HAND else FIRST)
+        count = os.preadv(self._descriptor, [room], self._position, os.RWF_NOWAIT)
+        self._advance(count)
+        if self.finished:
+            self.close()
+        return bytes(memoryview(room)[:count])
 
     def pour(self, inlet: BinaryIO) -> bytes:
         """All that remains, copied within the kernel; returns nothing. Raises as `read`."""
