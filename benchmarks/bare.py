@@ -1,7 +1,7 @@
 """The thing that stands still: libvips called bare, on threads of one process, with no gateway around it.
 
 `python -m benchmarks.bare` reads one job a line from standard input and writes one line for each:
-{"files": [...], "width": 800, "clients": 4, "threads": 2} becomes {"seconds": wall, "each": [...], "length": bytes}.
+{"files": [[FILE, WIDTH], ...], "clients": 4, "threads": 2} becomes {"seconds": wall, "each": [...], "length": bytes}.
 A job's latency counts from when one of `clients` clients asked for it, as the gateway's does.
 """
 
@@ -51,11 +51,11 @@ class Bare:
             stdout=subprocess.PIPE,
         )
 
-    def run(self, files: Sequence[Path], *, width: int, clients: int, threads: int, watch: bool = False) -> BareRun:
-        """Render all files: `clients` at a time, on so many threads. `watch` samples memory, which costs some time."""
+    def run(self, files: Sequence[tuple[Path, int]], *, clients: int, threads: int, watch: bool = False) -> BareRun:
+        """Render each file to its width: `clients` at a time, on so many threads. `watch` samples memory, which costs some time."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        job = {"files": [str(file) for file in files], "width": width, "clients": clients, "threads": threads}
+        job = {"files": [(str(file), width) for file, width in files], "clients": clients, "threads": threads}
         self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()
         cpu = processes.cpu_seconds([self.process.pid])
@@ -94,17 +94,17 @@ def main() -> None:
     """Serve jobs until standard input ends."""
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(_job(job["files"], job["width"], job["clients"], job["threads"])), flush=True)
+        print(json.dumps(_job(job["files"], job["clients"], job["threads"])), flush=True)
 
 
-def _job(files: list[str], width: int, clients: int, threads: int) -> dict[str, object]:
+def _job(files: list[tuple[str, int]], clients: int, threads: int) -> dict[str, object]:
     queue = iter(files)  # shared by the clients; next() of a list's iterator is atomic
     each: list[float] = []
     lengths: list[int] = []
     with ThreadPoolExecutor(threads) as renderers, ThreadPoolExecutor(clients) as askers:
 
         def client() -> None:
-            for file in queue:
+            for file, width in queue:
                 asked = time.perf_counter()
                 lengths.append(len(renderers.submit(render, file, width).result()))
                 each.append(time.perf_counter() - asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +17,16 @@ from benchmarks.result import Result
 from benchmarks.rounds import alternate
 from benchmarks.setting import Setting, tool
 
+# As many of each size, asked for in turn.
+TOGETHER = "all sizes"
+
 PROCESSES = 2
 CLIENTS = 4
-JOBS = {"large": 48, "medium": 120, "small": 240}
+JOBS = {"large": 48, "medium": 120, "small": 240, TOGETHER: 120}
 GOALS = {"thumbor": Goal("at least", 1.3)}
+
+
+_CASES = {size.name: (size,) for size in SIZES} | {TOGETHER: SIZES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +61,9 @@ def measure(setting: Setting) -> Result:
     with contextlib.ExitStack() as stack:
         servers, absent = _start(setting, stack)
         bare = stack.enter_context(Bare())
-        for size in SIZES:
-            setting.say(f"  {size.name}: {', '.join(servers)}")
-            figures += _compare(setting, servers, bare, size, notes)
+        for name, sizes in _CASES.items():
+            setting.say(f"  {name}: {', '.join(servers)}")
+            figures += _compare(setting, servers, bare, name, sizes, notes)
     return Result(
         name="peers",
         title="uncached render, gateway / peer (throughput: higher is better for us)",
@@ -124,23 +131,26 @@ def _silent(setting: Setting, servers: dict[str, Server]) -> list[str]:
     return gone
 
 
-def _compare(setting: Setting, servers: dict[str, Server], bare: Bare, size: Size, notes: list[str]) -> list[Figure]:
-    jobs = max(8, JOBS[size.name] // (6 if setting.quick else 1))
-    sides = {name: partial(_round, setting, server, size, jobs) for name, server in servers.items()}
-    sides["bare libvips"] = partial(_floor, setting, bare, size, jobs)
-    runs = alternate(sides, setting.rounds(5))
+def _compare(
+    setting: Setting, servers: dict[str, Server], bare: Bare, case: str, sizes: tuple[Size, ...], notes: list[str]
+) -> list[Figure]:
+    jobs = max(9, JOBS[case] // (6 if setting.quick else 1))
+    asked = list(itertools.islice(itertools.cycle(sizes), jobs))
+    sides = {name: partial(_round, setting, server, asked) for name, server in servers.items()}
+    sides["bare libvips"] = partial(_floor, setting, bare, asked)
+    for side in sides.values():
+        side()  # warms processes and connections
+    runs = alternate(sides, setting.rounds(7))
     ours = runs.pop("gateway")
-    notes.append(
-        f"{size.name}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items())
-    )
-    notes += [_ceiling(size, name, runs["bare libvips"], runs[name]) for name in GOALS if name in runs]
-    return [figure for name, theirs in runs.items() for figure in _figures(size, name, ours, theirs)]
+    notes.append(f"{case}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items()))
+    notes += [_ceiling(case, name, runs["bare libvips"], runs[name]) for name in GOALS if name in runs]
+    return [figure for name, theirs in runs.items() for figure in _figures(case, name, ours, theirs)]
 
 
-def _figures(size: Size, name: str, ours: list[Run], theirs: list[Run]) -> list[Figure]:
+def _figures(case: str, name: str, ours: list[Run], theirs: list[Run]) -> list[Figure]:
     def figure(what: str, value: Callable[[Run], float], goal: Goal | None = None) -> Figure:
         samples = ratios([value(run) for run in ours], [value(run) for run in theirs])
-        return Figure(label=f"{size.name}, gateway / {name}: {what}", unit="x", samples=samples, goal=goal)
+        return Figure(label=f"{case}, gateway / {name}: {what}", unit="x", samples=samples, goal=goal)
 
     return [
         figure("throughput", lambda run: run.rate, GOALS.get(name)),
@@ -150,27 +160,27 @@ def _figures(size: Size, name: str, ours: list[Run], theirs: list[Run]) -> list[
     ]
 
 
-def _round(setting: Setting, server: Server, size: Size, jobs: int) -> Run:
-    targets = [server.target(key, size) for key in setting.pictures.fresh(size.name, jobs)]
+def _round(setting: Setting, server: Server, asked: list[Size]) -> Run:
+    targets = [server.target(setting.pictures.fresh(size.name, 1)[0], size) for size in asked]
     before = processes.cpu_seconds(processes.tree(server.pid)) if server.pid else 0.0
     took = load.run(partial(load.closed_loop, server.address, targets, CLIENTS))
     used = processes.cpu_seconds(processes.tree(server.pid)) - before if server.pid else 0.0
     if not took.good:
         raise RuntimeError(f"a server gave no picture at all: {took.statuses}")
     each = tuple(sample.seconds for sample in took.good)
-    return Run(took.rate, each, used, took.good[-1].length, jobs - len(each))
+    return Run(took.rate, each, used, took.good[-1].length, len(asked) - len(each))
 
 
-def _floor(setting: Setting, bare: Bare, size: Size, jobs: int) -> Run:
-    """What libvips takes without any server, on as many threads as there are cores: whoever uses it gets no lower."""
-    files = [setting.pictures.file(size.name)] * jobs
-    run = bare.run(files, width=size.width, clients=CLIENTS, threads=setting.cores)
+def _floor(setting: Setting, bare: Bare, asked: list[Size]) -> Run:
+    """What libvips alone takes, without any server, on as many threads as there are cores."""
+    files = [(setting.pictures.file(size.name), size.width) for size in asked]
+    run = bare.run(files, clients=CLIENTS, threads=setting.cores)
     return Run(run.rate, run.each, run.cpu, run.length, 0)
 
 
-def _ceiling(size: Size, name: str, bare: list[Run], theirs: list[Run]) -> str:
+def _ceiling(case: str, name: str, bare: list[Run], theirs: list[Run]) -> str:
     ceiling = median(ratios([run.rate for run in bare], [run.rate for run in theirs]))
-    return f"{size.name}: bare libvips, without any gateway, has {ceiling:.2f} of {name}'s throughput"
+    return f"{case}: bare libvips, without any gateway, has {ceiling:.2f} of {name}'s throughput"
 
 
 def _absolute(name: str, runs: list[Run]) -> str:

@@ -71,10 +71,10 @@ def _compare(
     jobs = max(8, JOBS[size.name] // (4 if setting.quick else 1))
     through = partial(_through, setting, gate, size, clients, jobs, site)
     through()  # warms children and connections
-    files = [setting.pictures.file(size.name)] * jobs
+    files = [(setting.pictures.file(size.name), size.width)] * jobs
     ours: list[GatewayRun] = []
     theirs: list[BareRun] = []
-    alone = partial(bare.run, files, width=size.width, clients=clients, threads=setting.cores)
+    alone = partial(bare.run, files, clients=clients, threads=setting.cores)
     alternate({"bare": lambda: theirs.append(alone()), "gateway": lambda: ours.append(through())}, setting.rounds(5))
     label = f"{size.name}{' over http' if site == 'remote' else ''}, {clients} at a time"
     notes.append(_absolute(label, ours, theirs, jobs))
@@ -132,8 +132,8 @@ def _memory(setting: Setting, gate: gateway.Gateway, bare: Bare, size: Size) -> 
     jobs = max(8, JOBS[size.name] // 4)
     with processes.MemoryWatch(gate.process.pid) as watch:
         _through(setting, gate, size, 4, jobs, "bench")
-    files = [setting.pictures.file(size.name)] * jobs
-    alone = bare.run(files, width=size.width, clients=4, threads=setting.cores, watch=True)
+    files = [(setting.pictures.file(size.name), size.width)] * jobs
+    alone = bare.run(files, clients=4, threads=setting.cores, watch=True)
     count = len(gate.pids)
     return [
         Figure(label=f"{size.name}: peak memory of {count} gateway processes", unit="MB", samples=(watch.peak / 1e6,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -159,8 +160,9 @@ def test_a_path_across_a_mount_is_not_at_hand() -> None:
     folder = os.open("/", os.O_PATH)
     try:
         os.close(open_beneath(folder, "dev/null"))
-        with pytest.raises(OSError, match="Invalid cross-device link"):
+        with pytest.raises(OSError) as refused:  # noqa: PT011 - which of the two it is depends on the kernel
             open_beneath(folder, "dev/null", at_hand=True)
+        assert refused.value.errno in (errno.EXDEV, errno.EAGAIN)
     finally:
         os.close(folder)
 

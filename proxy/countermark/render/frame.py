@@ -53,7 +53,11 @@ def _resize(picture: pyvips.Image, header: Header, course: Course) -> pyvips.Ima
         bottom = min(picture.height, ceil((course.region.top + course.region.height) * down))
         picture = picture.crop(left, top, right - left, bottom - top)
     width, height = course.stored_size
-    return picture.thumbnail_image(width, height=height, size="force", no_rotate=True, **conversion(picture))
+    converted = conversion(picture)
+    if header.depth == 1 and not header.alpha and not converted:
+        # What thumbnail does then, too. Its looking for something to convert takes 0.15 ms, a twentieth of a small picture's time.
+        return picture.resize(width / picture.width, vscale=height / picture.height)
+    return picture.thumbnail_image(width, height=height, size="force", no_rotate=True, **converted)
 
 
 def _turn(picture: pyvips.Image, turn: Turn) -> pyvips.Image:

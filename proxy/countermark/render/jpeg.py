@@ -59,19 +59,20 @@ def encode(picture: pyvips.Image, quality: int) -> bytes | None:
 
     Its pixels are computed here, on this thread: libvips' own loop hands each strip from one thread to another and back.
     """
-    space, name = _SPACES.get(picture.bands, ("", ""))
-    size = picture.width * picture.height * picture.bands
+    width, height, bands = picture.width, picture.height, picture.bands
+    space, name = _SPACES.get(bands, ("", ""))
+    size = width * height * bands
     if picture.format != "uchar" or picture.interpretation != space or size > MOST_HELD or quality in _FAST_DCT_SHOWS:
         return None
     pixels, at = memoryview(bytearray(size)), 0
     region = pyvips.Region.new(picture)
-    rows = max(1, _STRIP // (picture.width * picture.bands))
-    for top in range(0, picture.height, rows):
-        strip = region.fetch(0, top, picture.width, min(rows, picture.height - top))
+    rows = max(1, _STRIP // (width * bands))
+    for top in range(0, height, rows):
+        strip = region.fetch(0, top, width, min(rows, height - top))
         pixels[at : at + len(strip)] = strip
         at += len(strip)
     body: bytes = simplejpeg.encode_jpeg(
-        pixels.cast("B", (picture.height, picture.width, picture.bands)),
+        pixels.cast("B", (height, width, bands)),
         quality=quality,
         colorspace=name,
         colorsubsampling="Gray" if name == "GRAY" else "444" if quality >= _WHOLE_COLOUR else "420",
