@@ -37,8 +37,8 @@ def test_a_halved_photograph_is_what_libvips_thumbnail_makes(engine: Engine, nam
     data = photo(name)
     even = pixels(data).crop(0, 0, 448, 296).jpegsave_buffer(Q=90)
     for width in (224, 112, 56):
-        bare = pyvips.Image.thumbnail_buffer(even, width).jpegsave_buffer(Q=80, keep="none")
-        assert engine.render(even, recipe(f"w={width}", qualities={"jpeg": 80})).body == bare
+        bare = pyvips.Image.thumbnail_buffer(even, width)
+        assert (made(engine, even, f"w={width}&fm=png") - bare).abs().max() == 0
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -17,12 +17,15 @@ from countermark.render import jpeg
 _QUALITY = {"jpeg": 80, "webp": 78, "avif": 55}
 
 
-def encode(picture: pyvips.Image, target: Format, *, quality: int | None, keep: str) -> bytes:
-    """The picture's file. `keep` names the metadata that stays, in libvips' words (none, exif, iptc)."""
+def encode(picture: pyvips.Image, target: Format, *, quality: int | None, keep: str, at_hand: bool) -> bytes:
+    """The picture's file. `keep` names the metadata that stays, in libvips' words (none, exif, iptc).
+
+    `at_hand` says that the picture is computed from pixels in memory, and not from a decoder's rows.
+    """
     body: bytes
     chosen = quality or _QUALITY.get(target, 0)
     if target == "jpeg":
-        made = jpeg.encode(picture, chosen) if keep == "none" else None
+        made = jpeg.encode(picture, chosen) if at_hand and keep == "none" else None
         body = made or picture.jpegsave_buffer(Q=chosen, keep=keep)
     elif target == "png":
         body = picture.pngsave_buffer(compression=3, filter="sub", keep=keep)

@@ -17,7 +17,7 @@ from countermark.render import jpeg
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
-from countermark.render.gate import Header, admit, frames_made, load_scale, read_header
+from countermark.render.gate import Header, admit, frames_made, held, load_scale, read_header
 from countermark.render.overlay import Overlays
 from countermark.render.source import Bytes, open_picture
 
@@ -62,15 +62,17 @@ class Engine:
         width, height = course.layout.result
         target = output_format(format, alpha=header.alpha, frames=header.frames, side=max(width, height), recipe=recipe)
         admit(header, recipe, course, target)
+        scale = load_scale(header, course)
         if frames_made(header, recipe, target) > 1:
             picture = self._animation(stream, header, course, recipe, target)
         else:
-            picture = self._frame(_load(stream, source, opened, header, course), header, course, recipe, target)
-        picture, keep = (
-            with_credits(picture, opened) if recipe.operations.metadata == "copyright" else (picture, "none")
-        )
+            picture = self._frame(_load(stream, source, opened, header, scale), header, course, recipe, target)
+        keep = "none"
+        if recipe.operations.metadata == "copyright":
+            picture, keep = with_credits(picture, opened)
         quality = recipe.operations.quality or recipe.qualities.get(target)
-        return Made(body=encode(picture, target, quality=quality, keep=keep), format=target, width=width, height=height)
+        body = encode(picture, target, quality=quality, keep=keep, at_hand=held(header, scale) > 0)
+        return Made(body=body, format=target, width=width, height=height)
 
     def _frame(
         self, picture: pyvips.Image, header: Header, course: Course, recipe: Recipe, target: Format
@@ -103,9 +105,8 @@ class Engine:
         return stacked
 
 
-def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, course: Course) -> pyvips.Image:
+def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image:
     """The first frame, already made smaller by its decoder where it can."""
-    scale = load_scale(header, course)
     decoded = jpeg.decode(source, opened, header, scale) if header.format == "jpeg" else None
     if decoded is not None:
         return decoded

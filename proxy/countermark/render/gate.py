@@ -147,7 +147,7 @@ def predict(header: Header, recipe: Recipe, course: Course, target: Format) -> i
     frames = frames_made(header, recipe, target)
     scale = load_scale(header, course)
     cost = _FIXED + _decoding(header, scale) + held(header, scale) + width * height * _ENCODER_BYTES.get(target, 0)
-    if target == "jpeg":
+    if target == "jpeg" and held(header, scale):
         cost += min(width * height * 3, MOST_HELD)
     if frames > 1:
         cost += width * height * 4 * frames
