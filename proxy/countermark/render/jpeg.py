@@ -48,7 +48,7 @@ def decode(data: Bytes, opened: pyvips.Image, header: Header, scale: float) -> p
         return None
     if made.shape != (height, width, header.bands):
         return None
-    picture = pyvips.Image.new_from_memory(pixels, width, height, header.bands, "uchar").copy(interpretation=space)
+    picture = pyvips.Image.new_from_memory(pixels, width, height, header.bands, "uchar")
     if opened.get_typeof(PROFILE):
         picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
     # A last row or column of which the original fills only a part is left out, as libvips does.
