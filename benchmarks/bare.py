@@ -52,7 +52,7 @@ class Bare:
         )
 
     def run(self, files: Sequence[tuple[Path, int]], *, clients: int, threads: int, watch: bool = False) -> BareRun:
-        """Render each file to its width: `clients` at a time, on so many threads. `watch` samples memory, which costs some time."""
+        """Render each file to its width, `clients` at a time, on so many threads. `watch` samples memory, which takes time."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         job = {"files": [(str(file), width) for file, width in files], "clients": clients, "threads": threads}
