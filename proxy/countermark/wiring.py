@@ -64,6 +64,9 @@ from countermark.signing.realm import realm_of, waivers
 from countermark.telemetry.events import EventSink
 from countermark.telemetry.relay import Relay
 
+# Seconds after which a purge is repeated at last, however long a copy of the list may be silent.
+_SETTLED_AT_LAST = 10.0
+
 
 async def build(configuration: Configuration, *, instance: str, telemetry: EventSink) -> FrontDoor:
     """The front door of one worker. `instance` is the secret that all workers of this gateway share.
@@ -175,7 +178,8 @@ async def build_control(configuration: Configuration, telemetry: Telemetry) -> C
     )
     purgers = {name: open_purger(name, cdn) for name, cdn in settings.cdns.items()}
     receivers = {name: Receiver(*told) for name, told in open_notifiers(settings.notify).items()}
-    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers=receivers)
+    settled = min(settings.revocation.max_staleness, _SETTLED_AT_LAST)
+    dispatch = Dispatch(outbox=store.outbox, records=records, purgers=purgers, receivers=receivers, settled=settled)
     dispatch.start()
     return ControlPlane(
         store=store,

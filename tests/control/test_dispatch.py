@@ -52,10 +52,15 @@ class Pager:
 
 @asynccontextmanager
 async def dispatching(
-    world: World, purgers: Mapping[str, Cdn] = {}, receivers: Mapping[str, Receiver] = {}
+    world: World,
+    purgers: Mapping[str, Cdn] = {},
+    receivers: Mapping[str, Receiver] = {},
+    settled: float = 0.0,
 ) -> AsyncIterator[Dispatch]:
     """A dispatch that runs."""
-    dispatch = Dispatch(outbox=world.store.outbox, records=world.records, purgers=purgers, receivers=receivers)
+    dispatch = Dispatch(
+        outbox=world.store.outbox, records=world.records, purgers=purgers, receivers=receivers, settled=settled
+    )
     dispatch.start()
     try:
         yield dispatch
@@ -95,6 +100,23 @@ async def test_a_purge_is_done_and_told_with_its_time() -> None:
     assert notice.facts["seconds"] == "1.500"
     assert notice.severity == "info"
     assert cdn.closed
+
+
+async def test_what_a_cdn_got_anew_right_after_the_purge_goes_by_the_second() -> None:
+    """It is purged at once; done is what was purged when every gateway must know."""
+    world, cdn = World(), Cdn()
+    await world.store.outbox.put([failing_task(world)])
+    async with dispatching(world, {"edge": cdn}, settled=2.0):
+        async with asyncio.timeout(20):
+            while world.store.outbox.tasks[f"purge-n1-{PURGE.cdn}"].due != NOW + 2.0:
+                await asyncio.sleep(0.005)
+        assert cdn.purged == [PURGE.tags]
+        assert "purge.done" not in world.kinds()
+        world.clock.now += 2.0
+        notice = await heard(world, "purge.done")
+        await settled(world)
+    assert cdn.purged == [PURGE.tags, PURGE.tags]
+    assert notice.facts["seconds"] == "2.000"
 
 
 async def test_a_failure_is_tried_again_later() -> None:

@@ -1,6 +1,7 @@
 """The dispatch: it does what stands in the outbox, and says how it went.
 
-A task is leased, done and taken off. One that fails is put off, for longer each time; on-call is told when it has failed for
+A task is leased, done and taken off; a purge is done at once and once more when every gateway must have heard of its cause.
+One that fails is put off, for longer each time; on-call is told when it has failed for
 about a minute, or when trying again is useless as things stand, and again when it is given up after a day. Whoever dies over
 a task leaves its lease to run out; another machine, or the next start, does it again.
 """
@@ -42,15 +43,25 @@ class Receiver(Struct, frozen=True):
 
 
 class Dispatch:
-    """`purgers` by the name of their CDN, `receivers` by a name that a reload keeps. Closes both."""
+    """`purgers` by the name of their CDN, `receivers` by a name that a reload keeps. Closes both.
+
+    `settled` is the number of seconds after which no gateway serves any more what a purge's cause forbids.
+    """
 
     def __init__(
-        self, *, outbox: Outbox, records: Records, purgers: Mapping[str, Purger], receivers: Mapping[str, Receiver]
+        self,
+        *,
+        outbox: Outbox,
+        records: Records,
+        purgers: Mapping[str, Purger],
+        receivers: Mapping[str, Receiver],
+        settled: float = 0.0,
     ) -> None:
         self._outbox = outbox
         self._records = records
         self._purgers = purgers
         self._receivers = receivers
+        self._settled = settled
         self._works: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
 
@@ -93,10 +104,16 @@ class Dispatch:
             return ()
 
     async def _work(self, task: Task) -> None:
+        began, settled = self._records.clock(), task.created + self._settled
         try:
             failure = await self._attempt(task)
             if failure is not None:
                 await self._failed(task, failure)
+                return
+            if task.kind == PURGE and began < settled:
+                # A viewer who asks right after the purge may come, by way of the CDN, to a gateway that has not heard of the
+                # revocation: the CDN would keep that answer as long as any other. So it is purged once more.
+                await self._outbox.put_off(task.id, due=settled)
                 return
             if task.kind == PURGE:
                 await self._tell_purge(task, "done", severity="info")
