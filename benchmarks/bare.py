@@ -1,6 +1,6 @@
-"""The thing that stands still: libvips called bare, on threads of one process, with no gateway around it.
+"""The thing that stands still: a pipeline called bare, on threads of one process, with no gateway around it.
 
-`python -m benchmarks.bare` reads one job a line from standard input and writes one line for each:
+`python -m benchmarks.bare PIPELINE` reads one job a line from standard input and writes one line for each:
 {"files": [[FILE, WIDTH], ...], "clients": 4, "threads": 2} becomes {"seconds": wall, "each": [...], "length": bytes}.
 A job's latency counts from when one of `clients` clients asked for it, as the gateway's does.
 """
@@ -12,15 +12,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from benchmarks import processes
 
 QUALITY = 80
+
+Render = Callable[[str, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,13 @@ class BareRun:
 
 
 class Bare:
-    """The process with the threads. `vips_threads` is libvips' own concurrency within one picture."""
+    """The process with the threads. `pipeline` is libvips (and nothing else), or engine (what a render child runs)."""
 
-    def __init__(self, vips_threads: int = 1) -> None:
+    def __init__(self, pipeline: Literal["libvips", "engine"] = "libvips") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare"],
+            [sys.executable, "-m", "benchmarks.bare", pipeline],
             cwd=Path(__file__).parents[1],
-            env={**os.environ, "VIPS_CONCURRENCY": str(vips_threads)},
+            env={**os.environ, "VIPS_CONCURRENCY": "1", "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -62,7 +64,7 @@ class Bare:
         with processes.MemoryWatch(self.process.pid, active=watch) as memory:
             line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("the bare libvips process ended")
+            raise RuntimeError("the bare process ended")
         said = json.loads(line)
         used = processes.cpu_seconds([self.process.pid]) - cpu
         return BareRun(said["seconds"], tuple(said["each"]), used, memory.peak, said["length"])
@@ -76,8 +78,8 @@ class Bare:
         processes.end(self.process)
 
 
-def render(file: str, width: int) -> bytes:
-    """What the gateway's child does for `w=WIDTH&q=80`, and nothing else."""
+def libvips(file: str, width: int) -> bytes:
+    """What `w=WIDTH&q=80` asks for, by libvips from the first byte to the last."""
     import pyvips
 
     data = Path(file).read_bytes()
@@ -90,14 +92,31 @@ def render(file: str, width: int) -> bytes:
     return body
 
 
+def engine() -> Render:
+    """What the gateway's child does for `w=WIDTH&q=80`, without the wall around it."""
+    from countermark.imaging.operations import Limits, Operations, Recipe
+    from countermark.render.engine import Engine
+    from countermark.render.gate import prepare_libvips
+
+    prepare_libvips()
+    made = Engine({})
+
+    def render(file: str, width: int) -> bytes:
+        recipe = Recipe(operations=Operations(width=width, quality=QUALITY), limits=Limits())
+        return made.render(Path(file).read_bytes(), recipe).body
+
+    return render
+
+
 def main() -> None:
     """Serve jobs until standard input ends."""
+    render = engine() if sys.argv[1] == "engine" else libvips
     for line in sys.stdin:
         job = json.loads(line)
-        print(json.dumps(_job(job["files"], job["clients"], job["threads"])), flush=True)
+        print(json.dumps(_job(render, job["files"], job["clients"], job["threads"])), flush=True)
 
 
-def _job(files: list[tuple[str, int]], clients: int, threads: int) -> dict[str, object]:
+def _job(render: Render, files: list[tuple[str, int]], clients: int, threads: int) -> dict[str, object]:
     queue = iter(files)  # shared by the clients; next() of a list's iterator is atomic
     each: list[float] = []
     lengths: list[int] = []

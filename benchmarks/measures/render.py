@@ -1,15 +1,15 @@
-"""(a) An uncached render through the gateway against the same libvips calls on bare threads."""
+"""(a) An uncached render through the gateway against bare threads: of libvips, and of the gateway's own engine."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from benchmarks import gateway, load, origin, processes
 from benchmarks.bare import QUALITY, Bare, BareRun
-from benchmarks.figures import Figure, Goal, percentile, ratios
+from benchmarks.figures import Figure, Goal, median, percentile, ratios
 from benchmarks.pictures import SIZES, Size
 from benchmarks.result import Result
 from benchmarks.rounds import alternate
@@ -42,6 +42,8 @@ def measure(setting: Setting) -> Result:
         f"originals: {pictures.story}",
         f"{WORKERS} gateway workers with caches on, every request another object name; quality {QUALITY}",
         f"bare: one process, {setting.cores} threads, VIPS_CONCURRENCY=1, reads the file too",
+        "bare libvips reads and writes JPEG by itself; the gateway does so by libjpeg-turbo 3, and has libvips do the rest",
+        "bare engine is the gateway's own pipeline on those threads, without cache, HTTP, signature or wall",
         "the gateway sheds nothing in these rounds (queue_delay raised), as bare libvips sheds nothing either",
         "the load client shares the cores with the gateway; bare libvips has no client to pay for",
         "memory is the peak PSS of all processes together in a round of its own, at 4 clients",
@@ -52,33 +54,48 @@ def measure(setting: Setting) -> Result:
             setting.place("gateway"), pictures.folder, workers=WORKERS, remote=remote.url, render=gateway.PATIENT
         ) as gate,
         Bare() as bare,
+        Bare("engine") as engine,
     ):
+        alone = {"bare libvips": bare, "bare engine": engine}
         for size, clients in itertools.product(SIZES, CLIENTS):
             setting.say(f"  {size.name}, {clients} at a time")
-            figures += _compare(setting, gate, bare, size, clients, notes)
+            figures += _compare(setting, gate, alone, size, clients, notes)
         setting.say("  large over HTTP, 4 at a time")
-        figures += _compare(setting, gate, bare, SIZES[0], 4, notes, site="remote")
+        figures += _compare(setting, gate, alone, SIZES[0], 4, notes, site="remote")
         for size in SIZES:
             figures += _memory(setting, gate, bare, size)
-    return Result(
-        name="render", title="uncached render, gateway / bare libvips", figures=tuple(figures), notes=tuple(notes)
-    )
+    return Result(name="render", title="uncached render, gateway / bare", figures=tuple(figures), notes=tuple(notes))
 
 
 def _compare(
-    setting: Setting, gate: gateway.Gateway, bare: Bare, size: Size, clients: int, notes: list[str], site: str = "bench"
+    setting: Setting,
+    gate: gateway.Gateway,
+    alone: Mapping[str, Bare],
+    size: Size,
+    clients: int,
+    notes: list[str],
+    site: str = "bench",
 ) -> list[Figure]:
     jobs = max(8, JOBS[size.name] // (4 if setting.quick else 1))
     through = partial(_through, setting, gate, size, clients, jobs, site)
     through()  # warms children and connections
     files = [(setting.pictures.file(size.name), size.width)] * jobs
     ours: list[GatewayRun] = []
-    theirs: list[BareRun] = []
-    alone = partial(bare.run, files, clients=clients, threads=setting.cores)
-    alternate({"bare": lambda: theirs.append(alone()), "gateway": lambda: ours.append(through())}, setting.rounds(5))
+    theirs: dict[str, list[BareRun]] = {name: [] for name in alone}
+
+    def run(name: str) -> None:
+        theirs[name].append(alone[name].run(files, clients=clients, threads=setting.cores))
+
+    sides = {name: partial(run, name) for name in alone}
+    alternate({**sides, "gateway": lambda: ours.append(through())}, setting.rounds(7))
     label = f"{size.name}{' over http' if site == 'remote' else ''}, {clients} at a time"
     notes.append(_absolute(label, ours, theirs, jobs))
-    return _figures(label, size, clients, ours, theirs, jobs, with_goals=site == "bench")
+    goals = {"bare libvips": site == "bench"}
+    return [
+        figure
+        for name, runs in theirs.items()
+        for figure in _figures(f"{label}, / {name}", size, clients, ours, runs, jobs, with_goals=goals.get(name, False))
+    ]
 
 
 def _through(setting: Setting, gate: gateway.Gateway, size: Size, clients: int, jobs: int, site: str) -> GatewayRun:
@@ -116,16 +133,15 @@ def _figures(
     ]
 
 
-def _absolute(label: str, ours: Sequence[GatewayRun], theirs: Sequence[BareRun], jobs: int) -> str:
+def _absolute(label: str, ours: Sequence[GatewayRun], theirs: Mapping[str, Sequence[BareRun]], jobs: int) -> str:
     """The absolute figures behind the ratios, for orientation; they are this machine's only."""
-    rate, bare_rate = percentile([r.load.rate for r in ours], 0.5), percentile([r.rate for r in theirs], 0.5)
-    p50 = percentile([r.load.latency(0.5) for r in ours], 0.5) * 1000
-    bare_p50 = percentile([percentile(r.each, 0.5) for r in theirs], 0.5) * 1000
+    rates = {"gateway": [run.load.rate for run in ours]}
+    rates |= {name: [run.rate for run in runs] for name, runs in theirs.items()}
+    latencies = {"gateway": [run.load.latency(0.5) for run in ours]}
+    latencies |= {name: [percentile(run.each, 0.5) for run in runs] for name, runs in theirs.items()}
+    sides = [f"{name} {median(rates[name]):.1f}/s, p50 {median(latencies[name]) * 1000:.1f} ms" for name in rates]
     client = sum(r.load.client_cpu for r in ours) / sum(r.load.seconds for r in ours)
-    return (
-        f"{label}: gateway {rate:.1f}/s, p50 {p50:.1f} ms; bare {bare_rate:.1f}/s, p50 {bare_p50:.1f} ms; "
-        f"{jobs} pictures a round; the client used {client:.0%} of a core"
-    )
+    return f"{label}: {'; '.join(sides)}; {jobs} pictures a round; the client used {client:.0%} of a core"
 
 
 def _memory(setting: Setting, gate: gateway.Gateway, bare: Bare, size: Size) -> list[Figure]:
