@@ -109,6 +109,7 @@ class SocketFlights:
         if not isinstance(outcome, Rendition) or len(outcome.body) > LINGERING_BODY:
             station.close()
             return
+        station.linger()
         self._lingering[key] = station
         asyncio.get_running_loop().call_later(LINGER, self._stop_lingering, key, station)
         if len(self._lingering) > LINGERING:
@@ -170,50 +171,54 @@ class _Seat:
 
 
 class _Station:
-    """The leader's end: siblings connect and are sent the landing, those who come late at once."""
+    """The leader's end. Siblings connect, and wait in the listener's backlog; each is sent the landing.
+
+    Nothing is asked of the event loop before there is one: most flights have no followers.
+    """
 
     def __init__(self, listener: socket.socket) -> None:
-        self._loop = asyncio.get_running_loop()
         self._listener = listener
-        self._peers: list[socket.socket] = []
         self._landing: Landing | None = None
-        self._loop.add_reader(listener.fileno(), self._accept)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def land(self, landing: Landing) -> None:
+        """Send it to all who wait."""
         self._landing = landing
-        for peer in self._peers:
-            _send_and_close(landing, peer)
-        self._peers.clear()
+        self._send()
+
+    def linger(self) -> None:
+        """Send it to those who still come, until the end."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._listener.fileno(), self._send)
 
     def close(self) -> None:
-        self._accept()  # who is in the backlog still gets the landing, if there is one
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
-        for peer in self._peers:
-            peer.close()
+        """Who comes too late, or to a flight without a landing, sees the end of his connection and joins again."""
         if self._landing:
+            self._send()
             self._landing.close()
+        self._ignore()
+        self._listener.close()
 
-    def _accept(self) -> None:
+    def _send(self) -> None:
         while True:
             try:
                 peer, _ = self._listener.accept()
             except BlockingIOError:
                 return
             except OSError:  # no descriptor left: stop asking; who waits in the backlog is freed when we close
-                self._loop.remove_reader(self._listener.fileno())
+                self._ignore()
                 return
-            self._welcome(peer)
+            with peer:
+                peer.setblocking(False)
+                # A follower that has gone gets nothing; one that cannot be sent to joins again when it sees the end.
+                if self._landing and _is_ours(peer):
+                    with suppress(OSError):
+                        self._landing.send(peer)
 
-    def _welcome(self, peer: socket.socket) -> None:
-        peer.setblocking(False)
-        if not _is_ours(peer):
-            peer.close()
-        elif self._landing:
-            _send_and_close(self._landing, peer)
-        else:
-            self._peers = [known for known in self._peers if not _left(known)]
-            self._peers.append(peer)
+    def _ignore(self) -> None:
+        if self._loop:
+            self._loop.remove_reader(self._listener.fileno())
+            self._loop = None
 
 
 class _Line:
@@ -275,20 +280,3 @@ def _is_ours(peer: socket.socket) -> bool:
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
     _, user, _ = _PEER_CREDENTIALS.unpack(credentials)
     return bool(user == os.geteuid())
-
-
-def _left(peer: socket.socket) -> bool:
-    """Whether a follower has hung up. Followers never send, so that anything to read is its end."""
-    try:
-        peer.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    peer.close()
-    return True
-
-
-def _send_and_close(landing: Landing, peer: socket.socket) -> None:
-    with peer, suppress(OSError):  # it has gone, or joins again when it sees the end
-        landing.send(peer)

@@ -123,7 +123,7 @@ class _Shelf:
     def find(self, key: bytes) -> BinaryIO | None:
         """The entry's file, open; None where there is none or it cannot be opened."""
         try:
-            return open(self._path(key), "rb", buffering=0)
+            return open(self._name(key), "rb", buffering=0)
         except FileNotFoundError:
             return None
         except OSError:
@@ -216,8 +216,11 @@ class _Shelf:
         os.pwrite(self._lock, max(count, 0).to_bytes(8, "big"), 0)
 
     def _path(self, key: bytes) -> Path:
+        return Path(self._name(key))
+
+    def _name(self, key: bytes) -> str:
         name = blake2b(key, digest_size=20).hexdigest()
-        return self._folder / name[:2] / name[2:]
+        return f"{self._folder}/{name[:2]}/{name[2:]}"
 
 
 def _create(path: Path, head: bytes, body: bytes) -> None:
