@@ -17,9 +17,9 @@ from countermark.core.errors import ConfigurationInvalid, PictureError, PictureT
 from countermark.imaging.operations import Recipe
 from countermark.render import sandbox, wire
 
-# Half of the event loop's share. Measured at three times the load: with 15 and with 5 a 503 comes sooner (p99 some 15 and 50
-# ms), and up to a fifth of the pictures is lost to preemption; with 2 it comes later (p99 up to 0.1 s).
-NICE = 3
+# Two thirds of the event loop's share. Measured at three times the load, three rounds each: with 3 a 503 comes within 15 to 28 ms
+# (p99) and 0.81 to 0.97 of capacity is left, with 2 within 23 to 34 ms and 0.87 to 1.0, with 1 20 to 46 ms and 0.80 to 0.95.
+NICE = 2
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Above the predicted cost of a picture: the libraries' own, and for each core two arenas and the stack of a thread.
