@@ -17,8 +17,8 @@ from countermark.core.errors import ConfigurationInvalid, PictureError, PictureT
 from countermark.imaging.operations import Recipe
 from countermark.render import sandbox, wire
 
-# Two thirds of the event loop's share. Measured at three times the load, three rounds each: with 3 a 503 comes within 15 to 28 ms
-# (p99) and 0.81 to 0.97 of capacity is left, with 2 within 23 to 34 ms and 0.87 to 1.0, with 1 20 to 46 ms and 0.80 to 0.95.
+# Two thirds of the event loop's share. Measured at three times the load: with 3 a 503 comes within 15 to 37 ms (p99) and 0.81
+# to 0.97 of the capacity is left, with 2 within 23 to 77 ms and 0.87 to 1.0, with 1 it is no better.
 NICE = 2
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
