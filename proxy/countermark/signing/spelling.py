@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from countermark.core.errors import TargetMalformed
 
 _BYTE = r"(?:[A-Za-z0-9._~-]++|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F]))"
-CANONICAL_QUERY = re.compile(rf"{_BYTE}++={_BYTE}*+(?:&{_BYTE}++={_BYTE}*+)*+")
+CANONICAL_QUERY = re.compile(rf"{_BYTE}+={_BYTE}*(?:&{_BYTE}+={_BYTE}*)*")
 """A query that escapes every byte but A-Z a-z 0-9 - . _ ~ as %XX in upper case; each pair has its "="."""
 
 PATH_SAFE = "/~!$&'()*+,;=:@"
