@@ -76,7 +76,9 @@ def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
         open_geo(str(tmp_path / "none.mmdb"))
 
 
-@pytest.mark.filterwarnings("ignore:PyUnicode_FromStringAndSize")  # maxminddb at a text of damaged length, on Python 3.11
+@pytest.mark.filterwarnings(
+    "ignore:PyUnicode_FromStringAndSize"
+)  # maxminddb at a text of damaged length, on Python 3.11
 @settings(max_examples=200)
 @given(place=st.integers(0), byte=st.integers(0, 255))
 def test_no_damage_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
