@@ -104,12 +104,13 @@ async def test_a_purge_is_done_and_told_with_its_time() -> None:
 
 async def test_what_a_cdn_got_anew_right_after_the_purge_goes_by_the_second() -> None:
     """It is purged at once; done is what was purged when every gateway must know."""
-    world, cdn = World(), Cdn()
+    world, cdn, again = World(), Cdn(), "purge-n1-edge-again"
     await world.store.outbox.put([failing_task(world)])
     async with dispatching(world, {"edge": cdn}, settled=2.0):
         async with asyncio.timeout(20):
-            while world.store.outbox.tasks[f"purge-n1-{PURGE.cdn}"].due != NOW + 2.0:
+            while list(world.store.outbox.tasks) != [again]:
                 await asyncio.sleep(0.005)
+        assert world.store.outbox.tasks[again].due == NOW + 2.0
         assert cdn.purged == [PURGE.tags]
         assert "purge.done" not in world.kinds()
         world.clock.now += 2.0
@@ -117,6 +118,19 @@ async def test_what_a_cdn_got_anew_right_after_the_purge_goes_by_the_second() ->
         await settled(world)
     assert cdn.purged == [PURGE.tags, PURGE.tags]
     assert notice.facts["seconds"] == "2.000"
+
+
+async def test_on_call_is_told_at_once_where_the_second_purge_is_useless() -> None:
+    """That the first one went well delays nobody's word of it."""
+    world, cdn = World(), Cdn()
+    await world.store.outbox.put([failing_task(world)])
+    async with dispatching(world, {"edge": cdn}, settled=2.0):
+        async with asyncio.timeout(20):
+            while "purge-n1-edge" in world.store.outbox.tasks:
+                await asyncio.sleep(0.005)
+        cdn.failures.append(PurgeFailed("The token is gone.", final=True))
+        world.clock.now += 2.0
+        assert (await heard(world, "purge.failed")).severity == "critical"
 
 
 async def test_a_failure_is_tried_again_later() -> None:

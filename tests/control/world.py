@@ -194,7 +194,7 @@ class World:
             bench=Bench(rules=rules, presets=read_presets({"card": "w=400&h=300&fit=cover"})),
             terms=Terms(clients=clients, max_life=12 * 3600),
             records=self.records,
-            dispatch=Dispatch(outbox=self.store.outbox, records=self.records, purgers={}, receivers={}),
+            dispatch=Dispatch(outbox=self.store.outbox, records=self.records, purgers={}, receivers={}, settled=0.0),
             templates=templates,
         )
 

@@ -1,9 +1,9 @@
 """The dispatch: it does what stands in the outbox, and says how it went.
 
 A task is leased, done and taken off; a purge is done at once and once more when every gateway must have heard of its cause.
-One that fails is put off, for longer each time; on-call is told when it has failed for
-about a minute, or when trying again is useless as things stand, and again when it is given up after a day. Whoever dies over
-a task leaves its lease to run out; another machine, or the next start, does it again.
+One that fails is put off, for longer each time; on-call is told when it has failed for about a minute, or when trying again is
+useless as things stand, and again when it is given up after a day. Whoever dies over a task leaves its lease to run out;
+another machine, or the next start, does it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countermark.control.records import Records
 from countermark.core.errors import NotifyFailed, PurgeFailed, StoreUnavailable, TaskFailed
@@ -55,7 +55,7 @@ class Dispatch:
         records: Records,
         purgers: Mapping[str, Purger],
         receivers: Mapping[str, Receiver],
-        settled: float = 0.0,
+        settled: float,
     ) -> None:
         self._outbox = outbox
         self._records = records
@@ -112,10 +112,10 @@ class Dispatch:
                 return
             if task.kind == PURGE and began < settled:
                 # A viewer who asks right after the purge may come, by way of the CDN, to a gateway that has not heard of the
-                # revocation: the CDN would keep that answer as long as any other. So it is purged once more.
-                await self._outbox.put_off(task.id, due=settled)
-                return
-            if task.kind == PURGE:
+                # revocation: the CDN would keep that answer as long as any other. So it is purged once more, by a task of its
+                # own, whose failures count from the first.
+                await self._outbox.put([structs.replace(task, id=f"{task.id}-again", due=settled, attempts=0)])
+            elif task.kind == PURGE:
                 await self._tell_purge(task, "done", severity="info")
             await self._outbox.done(task.id)
         except StoreUnavailable:

@@ -25,6 +25,9 @@ _DEPTHS = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, 
 # Buffers and tables of the smallest render, measured.
 _FIXED = 12 * 2**20
 
+# A JPEG's pixels up to this size, as they leave the decoder and as they enter the encoder, are in memory all at once.
+MOST_HELD = 2**25
+
 # Bytes that an encoder holds for each pixel of the result, measured; the others work row by row.
 _ENCODER_BYTES: dict[Format, int] = {"webp": 5, "avif": 25, "gif": 12}
 
@@ -66,10 +69,6 @@ def prepare_libvips() -> None:
         pyvips.operation_block_set(name, False)
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(1)
-
-
-# A JPEG's pixels up to this size, as they leave the decoder and as they enter the encoder, are in memory all at once.
-MOST_HELD = 2**25
 
 
 class Header(Struct, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ _TABLE = (
     Metric(
         name="purge_seconds",
         kind="histogram",
-        help="Time from a revocation to a CDN's word that it has forgotten.",
+        help="Time from a revocation to a CDN's word that it has forgotten, the repetition included.",
         labels=("cdn",),
         buckets=PURGE_BUCKETS,
     ),
