@@ -14,7 +14,6 @@ from countermark.imaging.operations import Limits
 from countermark.imaging.output import output_format
 from countermark.render.engine import Engine
 from countermark.render.gate import Header, predict
-from countermark.render.scans import samples_per_pixel
 from tests.bombs import bombs, claim_avif_size, jpeg_header_bomb, many_scans, png_bomb
 from tests.pictures import animation, encoded, photo, pixels, recipe
 
@@ -116,25 +115,6 @@ def test_the_prediction_is_within_a_quarter_of_what_was_measured(
 def test_a_baseline_jpeg_passes_through_a_few_rows() -> None:
     """A hundred megapixels of it cost less than ten of a progressive one."""
     assert _predicted("jpeg", 100_000_000) < _predicted("jpeg", 10_000_000, whole=True, samples=3.0)
-
-
-@pytest.mark.parametrize(("subsample", "samples"), [("on", 1.5), ("off", 3.0)])
-def test_the_samples_of_a_jpeg_are_read_from_its_frame_header(subsample: str, samples: float) -> None:
-    """Behind whatever segments come first."""
-    data = pixels(photo("chelsea")).jpegsave_buffer(subsample_mode=subsample, interlace=True)
-    assert samples_per_pixel(data) == samples
-    assert samples_per_pixel(pixels(photo("chelsea")).colourspace("b-w").jpegsave_buffer()) == 1.0
-
-
-def test_a_header_that_hides_its_samples_counts_as_the_worst() -> None:
-    """Cut short, without a frame, or with factors of 0."""
-    whole = jpeg_header_bomb(100, 100, progressive=True)
-    at = whole.index(b"\xff\xc2")
-    assert samples_per_pixel(whole) == 1.5
-    assert samples_per_pixel(whole[: at + 8]) == samples_per_pixel(b"\xff\xd8\xff\xd9") == 4.0
-    assert samples_per_pixel(whole.replace(b"\x01\x22\x00", b"\x01\x00\x00").replace(b"\x11", b"\x00")) == 4.0
-    shared = whole[:at] + whole[at:].replace(b"\x02\x11", b"\x02\x22", 1).replace(b"\x03\x11", b"\x03\x22", 1)
-    assert samples_per_pixel(shared) == 3.0
 
 
 _PREPARED = """

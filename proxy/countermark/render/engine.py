@@ -14,10 +14,11 @@ from countermark.imaging.operations import Recipe
 from countermark.imaging.output import output_format
 from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render import jpeg
+from countermark.render.colour import PROFILE
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode
 from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
-from countermark.render.gate import Header, admit, frames_made, held, load_scale, read_header
+from countermark.render.gate import Header, admit, frames_made, held, load_scale, read_header, read_plain_header
 from countermark.render.overlay import Overlays
 from countermark.render.source import Bytes, open_picture
 
@@ -55,13 +56,24 @@ class Engine:
         format = sniff(bytes(source[:SNIFF_BYTES]))
         if format is None:
             raise PictureUnsupported("The original is not a JPEG, PNG, WebP, AVIF, GIF or TIFF picture.")
+        plain = read_plain_header(source) if format == "jpeg" else None
+        made = self._render_plain(source, plain, recipe) if plain else None
+        return made or self._render_any(source, format, recipe)
+
+    def _render_plain(self, source: Bytes, header: Header, recipe: Recipe) -> Made | None:
+        """A JPEG with a plain header, without libvips' reader. None where that should read it."""
+        course, target = _admitted(header, recipe)
+        decoded = jpeg.decode(source, header, load_scale(header, course))
+        if decoded is None:
+            return None
+        picture = self._frame(decoded, header, course, recipe, target)
+        return _encoded(picture, course, recipe, target, at_hand=True)
+
+    def _render_any(self, source: Bytes, format: Format, recipe: Recipe) -> Made:
         stream = pyvips.Source.new_from_memory(source)
         opened = open_picture(stream, format)
         header = read_header(opened, format, source)
-        course = chart(header.width, header.height, header.orientation, recipe.operations)
-        width, height = course.layout.result
-        target = output_format(format, alpha=header.alpha, frames=header.frames, side=max(width, height), recipe=recipe)
-        admit(header, recipe, course, target)
+        course, target = _admitted(header, recipe)
         scale = load_scale(header, course)
         if frames_made(header, recipe, target) > 1:
             picture = self._animation(stream, header, course, recipe, target)
@@ -70,9 +82,7 @@ class Engine:
         keep = "none"
         if recipe.operations.metadata == "copyright":
             picture, keep = with_credits(picture, opened)
-        quality = recipe.operations.quality or recipe.qualities.get(target)
-        body = encode(picture, target, quality=quality, keep=keep, at_hand=held(header, scale) > 0)
-        return Made(body=body, format=target, width=width, height=height)
+        return _encoded(picture, course, recipe, target, keep=keep, at_hand=held(header, scale) > 0)
 
     def _frame(
         self, picture: pyvips.Image, header: Header, course: Course, recipe: Recipe, target: Format
@@ -105,13 +115,33 @@ class Engine:
         return stacked
 
 
+def _admitted(header: Header, recipe: Recipe) -> tuple[Course, Format]:
+    """What is to be made of the picture, and as what. Raises PictureTooLarge where that would cost too much."""
+    course = chart(header.width, header.height, header.orientation, recipe.operations)
+    side = max(course.layout.result)
+    target = output_format(header.format, alpha=header.alpha, frames=header.frames, side=side, recipe=recipe)
+    admit(header, recipe, course, target)
+    return course, target
+
+
 def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image:
     """The first frame, already made smaller by its decoder where it can."""
-    decoded = jpeg.decode(source, opened, header, scale) if header.format == "jpeg" else None
-    if decoded is not None:
-        return decoded
+    if header.format == "jpeg":
+        profile = opened.get(PROFILE) if opened.get_typeof(PROFILE) else b""
+        decoded = jpeg.decode(source, header, scale, profile)
+        if decoded is not None:
+            return decoded
     if scale == 1.0:
         return opened
     if header.format == "jpeg":
         return open_picture(stream, "jpeg", shrink=round(1 / scale))
     return open_picture(stream, header.format, scale=scale)
+
+
+def _encoded(
+    picture: pyvips.Image, course: Course, recipe: Recipe, target: Format, *, keep: str = "none", at_hand: bool
+) -> Made:
+    quality = recipe.operations.quality or recipe.qualities.get(target)
+    body = encode(picture, target, quality=quality, keep=keep, at_hand=at_hand)
+    width, height = course.layout.result
+    return Made(body=body, format=target, width=width, height=height)

@@ -29,14 +29,13 @@ _STRIP = 2**15
 _MOST_ROWS = 64
 
 
-def decode(data: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image | None:
+def decode(data: Bytes, header: Header, scale: float, profile: bytes = b"") -> pyvips.Image | None:
     """The pixels at 1, 1/2, 1/4 or 1/8 of their size, in memory, with their colour profile.
 
-    None where libvips should read it: it is large, has unusual colours, or anything about it is suspicious. `opened` is
-    libvips' view of its header.
+    None where libvips should read it: it is large, has unusual colours, or anything about it is suspicious.
     """
-    space, name = _SPACES.get(header.bands, ("", ""))
-    if not held(header, scale) or opened.interpretation != space:
+    _, name = _SPACES.get(header.bands, ("", ""))
+    if not held(header, scale) or not name:
         return None
     block = round(1 / scale)
     width, height = -(-header.width // block), -(-header.height // block)
@@ -49,8 +48,8 @@ def decode(data: Bytes, opened: pyvips.Image, header: Header, scale: float) -> p
     if made.shape != (height, width, header.bands):
         return None
     picture = pyvips.Image.new_from_memory(pixels, width, height, header.bands, "uchar")
-    if opened.get_typeof(PROFILE):
-        picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
+    if profile:
+        picture.set_type(pyvips.GValue.blob_type, PROFILE, profile)
     # A last row or column of which the original fills only a part is left out, as libvips does.
     whole = header.width // block, header.height // block
     return picture if whole == (width, height) else picture.crop(0, 0, *whole)
