@@ -15,7 +15,6 @@ from msgspec import structs
 
 from countermark.backends.caches.disk import DiskCache, DiskCounts, open_disk
 from countermark.backends.caches.memory import MemoryCache
-from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.notifiers.table import open_notifiers
 from countermark.backends.origins.table import open_origin
@@ -79,8 +78,9 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
     templates = load_templates(configuration.policies, presets=settings.presets.keys())
     clients = _clients(configuration)
     async with AsyncExitStack() as closing:
-        cold = _cold_cache(settings)
-        closing.push_async_callback(cold.close)
+        cold = open_disk(settings.cache.disk, settings.cache.disk_size) if settings.cache.disk else None
+        if cold:
+            closing.push_async_callback(cold.close)
         flights = SocketFlights(instance)
         closing.callback(flights.close)
         sources = {}
@@ -99,7 +99,8 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
         closing.push_async_callback(renderer.close)
         hot = MemoryCache(settings.cache.memory)
         _watch(telemetry, renderer, hot, store, replica)
-        _watch_disk(telemetry, cold)
+        if cold:
+            _watch_disk(telemetry, cold)
         obtain = Obtain(
             sources=sources,
             hot=hot,
@@ -202,12 +203,6 @@ def _relayed(notify: NotifySettings, telemetry: Telemetry, store: Store) -> Tele
     return Relay(telemetry, store.outbox, "info" if "info" in wanted else "warning")
 
 
-def _cold_cache(settings: Settings) -> DiskCache | NoCache:
-    if not settings.cache.disk:
-        return NoCache()
-    return open_disk(settings.cache.disk, settings.cache.disk_size)
-
-
 def _site(
     site: SiteSettings,
     settings: Settings,
@@ -299,7 +294,6 @@ def _watch(
     telemetry.watch("revocations_stale", read=lambda: bool(replica.stale))
 
 
-def _watch_disk(telemetry: EventSink, cold: DiskCache | NoCache) -> None:
-    if isinstance(cold, DiskCache):
-        for event in structs.fields(DiskCounts):
-            telemetry.watch("disk_cache", event.name, read=partial(getattr, cold.counts, event.name))
+def _watch_disk(telemetry: EventSink, cold: DiskCache) -> None:
+    for event in structs.fields(DiskCounts):
+        telemetry.watch("disk_cache", event.name, read=partial(getattr, cold.counts, event.name))

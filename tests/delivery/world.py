@@ -16,7 +16,6 @@ from typing import BinaryIO
 from msgspec.structs import astuple
 
 from countermark.backends.caches.memory import MemoryCache
-from countermark.backends.caches.none import NoCache
 from countermark.backends.flights import SocketFlights
 from countermark.backends.stores.sqlite.store import SqliteStore
 from countermark.core.answer import Answer
@@ -215,7 +214,7 @@ class World:
         obtain = Obtain(
             sources={"o": Source(origin=self.origin, max_bytes=5_000, total_timeout=5.0)},
             hot=MemoryCache(1_000_000),
-            cold=NoCache(),
+            cold=None,
             flights=self.flights,
             renderer=self.renderer,
             revalidate=revalidate,

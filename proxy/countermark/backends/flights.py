@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 import struct
 from collections import OrderedDict
@@ -51,6 +52,8 @@ class SocketFlights:
         self._secret = blake2b(instance.encode()).digest()
         self._shared: dict[bytes, _Shared] = {}
         self._lingering: OrderedDict[bytes, _Station] = OrderedDict()
+        self._late = _Late()
+        self._sweeping: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def join(self, key: bytes) -> AsyncGenerator[Flight]:
@@ -85,6 +88,9 @@ class SocketFlights:
             self.settle(key, shared, None)
         for key in list(self._lingering):
             self._stop_lingering(key)
+        if self._sweeping:
+            self._sweeping.cancel()
+        self._late.close()
 
     async def _elect(self, key: bytes, shared: _Shared) -> bool:
         """Whether this process leads; if not, the shared outcome will come over a line to the one that does."""
@@ -109,18 +115,28 @@ class SocketFlights:
         if not isinstance(outcome, Rendition) or len(outcome.body) > LINGERING_BODY:
             station.close()
             return
-        station.linger()
+        loop = asyncio.get_running_loop()
+        station.linger(self._late, until=loop.time() + LINGER)
         self._lingering[key] = station
-        asyncio.get_running_loop().call_later(LINGER, self._stop_lingering, key, station)
         if len(self._lingering) > LINGERING:
             self._stop_lingering(next(iter(self._lingering)))
+        if self._sweeping is None:
+            self._sweeping = loop.call_at(station.until, self._sweep)
 
-    def _stop_lingering(self, key: bytes, only: _Station | None = None) -> None:
-        station = self._lingering.get(key)
-        if station is None or only not in (None, station):
-            return
-        del self._lingering[key]
-        station.close()
+    def _sweep(self) -> None:
+        """End those whose moment is over; they linger in the order in which they landed."""
+        loop = asyncio.get_running_loop()
+        self._sweeping = None
+        for key, station in list(self._lingering.items()):
+            if station.until > loop.time():
+                self._sweeping = loop.call_at(station.until, self._sweep)
+                return
+            self._stop_lingering(key)
+
+    def _stop_lingering(self, key: bytes) -> None:
+        station = self._lingering.pop(key, None)
+        if station:
+            station.close()
 
     def _name(self, key: bytes) -> str:
         return f"\0countermark-{blake2b(key, key=self._secret, digest_size=24).hexdigest()}"
@@ -179,17 +195,18 @@ class _Station:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._landing: Landing | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._late: _Late | None = None
+        self.until = 0.0
 
     def land(self, landing: Landing) -> None:
         """Send it to all who wait."""
         self._landing = landing
         self._send()
 
-    def linger(self) -> None:
-        """Send it to those who still come, until the end."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._listener.fileno(), self._send)
+    def linger(self, late: _Late, *, until: float) -> None:
+        """Send it to those who still come. `until`, by the event loop's clock, is for whoever ends it."""
+        self._late, self.until = late, until
+        late.expect(self._listener.fileno(), self._send)
 
     def close(self) -> None:
         """Who comes too late, or to a flight without a landing, sees the end of his connection and joins again."""
@@ -216,9 +233,40 @@ class _Station:
                         self._landing.send(peer)
 
     def _ignore(self) -> None:
+        if self._late:
+            self._late.forget(self._listener.fileno())
+            self._late = None
+
+
+class _Late:
+    """Those who come to one of many listeners. The event loop watches a single descriptor for all: to add a reader to it,
+    and to remove it, takes longer than all else of a landing."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._calls: dict[int, Callable[[], None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def expect(self, listener: int, call: Callable[[], None]) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._epoll.fileno(), self._come)
+        self._epoll.register(listener, select.EPOLLIN)
+        self._calls[listener] = call
+
+    def forget(self, listener: int) -> None:
+        del self._calls[listener]
+        self._epoll.unregister(listener)
+
+    def close(self) -> None:
         if self._loop:
-            self._loop.remove_reader(self._listener.fileno())
-            self._loop = None
+            self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _come(self) -> None:
+        for listener, _ in self._epoll.poll(0):
+            if call := self._calls.get(listener):
+                call()
 
 
 class _Line:

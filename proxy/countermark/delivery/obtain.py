@@ -84,7 +84,7 @@ class Obtain:
         *,
         sources: Mapping[str, Source],
         hot: HotCache,
-        cold: ColdCache,
+        cold: ColdCache | None,
         flights: Flights,
         renderer: Renderer,
         revalidate: float,
@@ -124,7 +124,7 @@ class Obtain:
         if rendition is not None:
             event.cache = "hit"
             return rendition
-        rendition = await self._cold.get(plan.key)
+        rendition = await self._cold.get(plan.key) if self._cold else None
         if rendition is not None:
             event.cache = "disk"
             self._hot.put(plan.key, rendition)
@@ -203,7 +203,8 @@ class Obtain:
             facts = await self._stat(plan, event)
         except OriginalMissing:
             self._hot.drop(plan.key)
-            await self._cold.drop(plan.key)
+            if self._cold:
+                await self._cold.drop(plan.key)
             raise
         except OriginError:
             event.cache = "stale"
@@ -222,7 +223,7 @@ class Obtain:
             self._hot.put(plan.key, rendition)
         if flight is not None:
             flight.land(rendition)
-        if keep:
+        if keep and self._cold:
             self._write_behind(self._cold.put(plan.key, rendition))
 
     def _write_behind(self, work: Coroutine[None, None, None]) -> None:
