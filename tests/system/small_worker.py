@@ -76,5 +76,5 @@ async def build(configuration: Configuration, *, instance: str, telemetry: Event
 
 
 if __name__ == "__main__":
-    listener, control = (int(text) for text in sys.argv[1:])
-    sys.exit(worker.run(listener=listener, control=control, build=build, denials={}))
+    listener, control, roster = (int(text) for text in sys.argv[1:])
+    sys.exit(worker.run(listener=listener, control=control, roster=roster, build=build, denials={}))

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from threading import Event
@@ -145,6 +146,33 @@ def test_ten_restarts_under_keep_alive_load_lose_no_request(serve: Launch) -> No
     assert len(gateway.log("reloaded")) == 10
     assert sum(count for count, _ in results) > 100
     assert len(set.union(*(workers for _, workers in results))) > 5
+
+
+def test_a_few_connections_are_spread_over_all_workers(serve: Launch) -> None:
+    """A CDN keeps a handful; with one worker they would have the power of one. A worker that was replaced gets its share."""
+    gateway = serve(config(workers=3))
+
+    def shares(count: int) -> Counter[str]:
+        connections = [gateway.connect() for _ in range(count)]
+        for connection in connections:
+            connection.connect()
+        workers: Counter[str] = Counter()
+        for connection in connections:
+            connection.request("GET", "/ok")
+            response = connection.getresponse()
+            response.read()
+            workers[response.headers["Worker"]] += 1
+        for connection in connections:
+            connection.close()
+        return workers
+
+    first = shares(12)
+    assert len(first) == 3
+    assert min(first.values()) >= 2
+    os.kill(int(max(first)), signal.SIGKILL)
+    gateway.wait_for("worker died")
+    until(lambda: gateway.metric("countermark_workers", state="ready") == 3, what="the replacement")
+    assert len(shares(12).keys() - first.keys()) == 1
 
 
 def test_kill_9_of_a_worker_loses_its_own_requests_only(serve: Launch) -> None:

@@ -12,6 +12,7 @@ import uvloop
 from countermark.web.acceptor import Acceptor
 from countermark.web.connection import Connection, Incoming
 from countermark.web.guard import Guard, Limits
+from countermark.web.roster import Berth, Roster
 
 WAIT = 5.0
 
@@ -117,4 +118,50 @@ async def test_an_answer_at_once_ends_the_connection_of_a_draining_worker() -> N
     writer.close()
     await acceptor.stop()
     guard.cut_all()
+    await asyncio.sleep(0)
+
+
+class Sibling:
+    """An acceptor of one worker, on a listening socket that others have too."""
+
+    def __init__(self, listener: socket.socket, berth: Berth) -> None:
+        self.guard = Guard(limits(100), asyncio.get_running_loop().time, berth.tell)
+        self.acceptor = Acceptor(listener.dup(), self.guard, Echo(), berth=berth)
+        berth.tell(0)
+        self.acceptor.start()
+
+    async def end(self) -> None:
+        await self.acceptor.stop()
+        self.guard.cut_all()
+
+
+async def test_a_few_connections_are_shared_evenly() -> None:
+    """Else the worker that the kernel wakes first has them all, and with them all the load."""
+    listener, roster = socket.create_server(("127.0.0.1", 0)), Roster.create(2)
+    siblings = [Sibling(listener, Berth(roster, place)) for place in range(2)]
+    connections = [await ask(listener.getsockname()[1]) for _ in range(10)]
+    for reader, _ in connections:
+        assert await asyncio.wait_for(reader.readline(), WAIT) == b"HTTP/1.1 204 No Content\r\n"
+    assert [len(sibling.guard) for sibling in siblings] == [5, 5]
+    for _, writer in connections:
+        writer.close()
+    for sibling in siblings:
+        await sibling.end()
+    listener.close()
+    await asyncio.sleep(0)
+
+
+async def test_what_a_sibling_does_not_take_is_taken_nevertheless() -> None:
+    """It may hang, or be at a long piece of work."""
+    listener, roster = socket.create_server(("127.0.0.1", 0)), Roster.create(2)
+    Berth(roster, 1).tell(0)
+    only = Sibling(listener, Berth(roster, 0))
+    connections = [await ask(listener.getsockname()[1]) for _ in range(10)]
+    for reader, _ in connections:
+        assert await asyncio.wait_for(reader.readline(), WAIT) == b"HTTP/1.1 204 No Content\r\n"
+    assert len(only.guard) == 10
+    for _, writer in connections:
+        writer.close()
+    await only.end()
+    listener.close()
     await asyncio.sleep(0)

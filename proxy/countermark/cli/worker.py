@@ -1,4 +1,4 @@
-"""`python -m countermark.cli.worker LISTENER CONTROL`: one worker on inherited descriptors. Only the supervisor calls it."""
+"""`python -m countermark.cli.worker LISTENER CONTROL ROSTER`: one worker on inherited descriptors, as the supervisor calls it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from countermark.wiring import build
 
 
 def main() -> int:
-    listener, control = (int(text) for text in sys.argv[1:])
+    listener, control, roster = (int(text) for text in sys.argv[1:])
     denials = {name: dialect.denials for name, dialect in DIALECTS.items()}
-    return worker.run(listener=listener, control=control, build=build, denials=denials)
+    return worker.run(listener=listener, control=control, roster=roster, build=build, denials=denials)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ _LINE_LIMIT = 64 * 2**20
 
 class Orders(Struct, frozen=True, kw_only=True, tag="orders"):
     """The first message to a worker: the configuration as the supervisor read it. `instance` is a secret that all
-    workers share."""
+    workers share, `place` the worker's own on the roster."""
 
     configuration: Configuration
     instance: str
+    place: int
 
 
 class Ask(Struct, frozen=True, kw_only=True, tag="ask"):

@@ -76,14 +76,20 @@ class Guarded(Protocol):
 
 
 class Guard:
-    """All connections of one worker. Not thread-safe: it lives in the event loop."""
+    """All connections of one worker. Not thread-safe: it lives in the event loop.
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    `tell` hears how many are open whenever that changes.
+    """
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float], tell: Callable[[int], None] = lambda count: None
+    ) -> None:
         self.draining = False
         self.accepted = 0
         self.ended: Counter[Cause] = Counter()
         self._limits = limits
         self._clock = clock
+        self._tell = tell
         self._open: set[Guarded] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -113,6 +119,7 @@ class Guard:
             return False
         self._make_room_for(connection.peer)
         self._open.add(connection)
+        self._tell(len(self._open))
         self._empty.clear()
         self.reading(connection)
         return True
@@ -182,6 +189,7 @@ class Guard:
     def gone(self, connection: Guarded) -> None:
         """The connection ended."""
         self._open.discard(connection)
+        self._tell(len(self._open))
         if not self._open:
             self._empty.set()
         self._idle.pop(connection, None)

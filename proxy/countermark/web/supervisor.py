@@ -41,6 +41,7 @@ from countermark.telemetry.tally import Snapshot, departed, total
 from countermark.web import admin, listen
 from countermark.web.admin_routes import WorkerFacts
 from countermark.web.control import Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
+from countermark.web.roster import Berth, Roster
 
 Load = Callable[[], Configuration]
 
@@ -62,7 +63,7 @@ log = structlog.get_logger("countermark.supervisor")
 def serve(load: Load, *, build_control: BuildControl, command: Sequence[str] = WORKER) -> int:
     """Serve until told to stop; the exit status. Raises ConfigurationInvalid when it cannot start.
 
-    `command` starts a worker; two descriptors are appended to it: the listening socket and the control channel.
+    `command` starts a worker; three descriptors are appended to it: the listening socket, the control channel, the roster.
     """
     return uvloop.run(_serve(load, build_control, command))
 
@@ -95,8 +96,9 @@ async def _serve(load: Load, build_control: BuildControl, command: Sequence[str]
 class Worker:
     """A worker process as the supervisor sees it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel[FromWorker]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel[FromWorker], berth: Berth) -> None:
         self.process = process
+        self.berth = berth
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self.leaving = False
@@ -293,7 +295,9 @@ class Supervisor:
 
     async def _start(self, configuration: Configuration) -> list[Worker]:
         """New workers, all ready, or none. Those that are replaced when they die are those of the present one."""
-        workers = [await self._spawn(configuration) for _ in range(_worker_count(configuration.settings))]
+        count = _worker_count(configuration.settings)
+        roster = Roster.create(count)
+        workers = [await self._spawn(configuration, Berth(roster, place)) for place in range(count)]
         await _first(
             asyncio.gather(*(worker.ready.wait() for worker in workers)),
             *(worker.ended.wait() for worker in workers),
@@ -309,22 +313,23 @@ class Supervisor:
         await asyncio.gather(*(worker.ended.wait() for worker in workers))
         return []
 
-    async def _spawn(self, configuration: Configuration) -> Worker:
+    async def _spawn(self, configuration: Configuration, berth: Berth) -> Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = (self._listener.fileno(), theirs.fileno())
+            descriptors = (self._listener.fileno(), theirs.fileno(), berth.descriptor)
             process = await asyncio.create_subprocess_exec(
                 *self._command, *map(str, descriptors), pass_fds=descriptors, stdin=subprocess.DEVNULL
             )
         channel = await supervisor_end(ours)
-        channel.send(Orders(configuration=configuration, instance=self._instance))
-        worker = Worker(process, channel)
+        channel.send(Orders(configuration=configuration, instance=self._instance, place=berth.place))
+        worker = Worker(process, channel, berth)
         self._workers.append(worker)
         self._run(self._listen_to(worker))
         return worker
 
     async def _listen_to(self, worker: Worker) -> None:
         await worker.listen()
+        worker.berth.leave()  # which a killed one could not
         self._workers.remove(worker)
         # In one step with the removal, so that no scrape sees its numbers twice or not at all.
         self._departed = departed([self._departed, worker.last.snapshot])
@@ -344,7 +349,7 @@ class Supervisor:
                 await _first(self._stop.wait(), asyncio.sleep(min(LONGEST_PAUSE, 0.1 * 2**deaths)))
             if self._stop.is_set() or configuration is not self.configuration:
                 return
-            worker = await self._spawn(configuration)
+            worker = await self._spawn(configuration, worker.berth)
 
     async def _dismiss(self, worker: Worker) -> None:
         worker.leave()

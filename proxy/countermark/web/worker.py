@@ -27,6 +27,7 @@ from countermark.web.guard import Cause, Guard, limits
 from countermark.web.hops import announcers
 from countermark.web.peers import Peers, open_peers
 from countermark.web.problems import Denials
+from countermark.web.roster import Berth, Roster
 
 # Allocations between two collections of the youngest generation.
 _COLLECT_AFTER = 20_000
@@ -51,15 +52,16 @@ class Build(Protocol):
     def __call__(self, configuration: Configuration, *, instance: str, telemetry: EventSink) -> Awaitable[Door]: ...
 
 
-def run(*, listener: int, control: int, build: Build, denials: Denials) -> int:
+def run(*, listener: int, control: int, roster: int, build: Build, denials: Denials) -> int:
     """Work on inherited descriptors until stopped; the exit status."""
     # The terminal sends these to the whole group, but they are the supervisor's to understand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return uvloop.run(_work(socket.socket(fileno=listener), socket.socket(fileno=control), build, denials))
+    sockets = socket.socket(fileno=listener), socket.socket(fileno=control)
+    return uvloop.run(_work(*sockets, Roster(roster), build, denials))
 
 
-async def _work(listener: socket.socket, control: socket.socket, build: Build, denials: Denials) -> int:
+async def _work(listener: socket.socket, control: socket.socket, roster: Roster, build: Build, denials: Denials) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     channel = await worker_end(control)
@@ -78,7 +80,8 @@ async def _work(listener: socket.socket, control: socket.socket, build: Build, d
         return 1
     _settle_collector()
     try:
-        await _Service(settings, door, peers, telemetry, channel, denials).run(listener, stop)
+        berth = Berth(roster, orders.place)
+        await _Service(settings, door, peers, telemetry, channel, denials, berth).run(listener, stop)
     finally:
         await door.close()
         telemetry.close()
@@ -105,12 +108,14 @@ class _Service:
         telemetry: EventSink,
         channel: Channel[ToWorker],
         denials: Denials,
+        berth: Berth,
     ) -> None:
         self._door = door
         self._telemetry = telemetry
         self._channel = channel
         self._drain_timeout = settings.server.drain_timeout
-        self._guard = Guard(limits(settings.server), asyncio.get_running_loop().time)
+        self._berth = berth
+        self._guard = Guard(limits(settings.server), asyncio.get_running_loop().time, berth.tell)
         self._announces = announcers(settings.server.proxy_protocol)
         self._edge = Edge(
             door,
@@ -124,13 +129,15 @@ class _Service:
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
-        acceptor = Acceptor(listener, self._guard, self._edge, self._announces)
+        acceptor = Acceptor(listener, self._guard, self._edge, self._announces, self._berth)
         acceptor.start()
+        self._berth.tell(0)
         self._channel.send(Ready())
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(work) for work in (self._sweep(), self._report(), self._listen(stop))]
             await stop.wait()
             await acceptor.stop()
+            self._berth.leave()
             await self._drain()
             for task in background:
                 task.cancel()
