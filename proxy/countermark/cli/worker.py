@@ -1,4 +1,4 @@
-"""`python -m countermark.cli.worker LISTENER CONTROL ROSTER`: one worker on inherited descriptors, as the supervisor calls it."""
+"""`python -m countermark.cli.worker LISTENER CONTROL ROSTER`: one worker on descriptors that the supervisor hands over."""
 
 from __future__ import annotations
 
