@@ -106,9 +106,9 @@ def _garble() -> None:
             os.write(descriptor, b"\xc1 nonsense")
 
 
-def _boast() -> None:
-    """Say that there is more in the output file than there is."""
-    lie = wire.write(wire.Done(format="jpeg", width=1, height=1, size=2**40, seconds=0.0, resident=0))
+def _lie(size: int) -> None:
+    """Say that so much is in the output file."""
+    lie = wire.write(wire.Done(format="jpeg", width=1, height=1, body=b"", size=size, seconds=0.0, resident=0))
     for descriptor in range(3, 16):
         with suppress(OSError):
             os.write(descriptor, lie)
@@ -142,7 +142,9 @@ DEEDS: dict[bytes, Callable[[], object]] = {
     b"leak": _leak,
     b"exit": lambda: os._exit(0),
     b"garble": _garble,
-    b"boast": _boast,
+    b"boast": lambda: _lie(2**40),
+    b"nothing": lambda: _lie(0),
+    b"less than nothing": lambda: _lie(-1),
     b"nap": lambda: time.sleep(0.05),
     b"bug": lambda: 1 / 0,
     b"undecodable": lambda: b"\xff".decode(),

@@ -24,6 +24,7 @@ from countermark.core.errors import (
     RenderDeadline,
 )
 from countermark.render import pool as pool_module
+from countermark.render import wire
 from countermark.render.child import NICE
 from countermark.render.pool import RenderPool
 from countermark.settings.model import RenderSettings
@@ -108,11 +109,11 @@ async def test_an_empty_original_is_broken_without_a_child(start_pool: StartPool
         await render(pool, b"")
 
 
-async def test_a_result_of_many_megabytes_arrives_whole(start_pool: StartPool) -> None:
-    """Results do not travel in messages."""
+async def test_a_result_of_any_size_arrives_whole(start_pool: StartPool) -> None:
+    """A small one in the child's answer, any other by its file, and none of the former's bytes behind it."""
     pool = await start_pool(children=1)
-    assert (await render(pool, b"big:30000000")).body == b"x" * 30_000_000
-    assert (await render(pool, b"big:3")).body == b"xxx"
+    for size in (30_000_000, 3, wire.SMALL, wire.SMALL + 1, 1):
+        assert (await render(pool, b"big:%d" % size)).body == b"x" * size
 
 
 async def test_children_know_the_watermarks_and_none_of_the_credentials(
@@ -195,6 +196,8 @@ async def test_killing_an_idle_child_fails_no_job(start_pool: StartPool) -> None
         ("undecodable", "UnicodeDecodeError"),
         ("garble", ""),
         ("boast", ""),
+        ("nothing", ""),
+        ("less than nothing", ""),
     ],
 )
 async def test_a_child_that_breaks_or_lies_loses_only_its_own_job(start_pool: StartPool, deed: str, why: str) -> None:

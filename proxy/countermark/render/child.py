@@ -118,7 +118,8 @@ def _work(job: wire.Job, original: int, output: int, engine: Engine, memory: Mem
     signal.setitimer(signal.ITIMER_REAL, job.seconds + _OVERDUE)
     try:
         made = _render(job, original, engine)
-        size = _deliver(output, made.body)
+        small = len(made.body) <= wire.SMALL
+        size = 0 if small else _deliver(output, made.body)
     except PictureError as error:
         return wire.Failed(
             reason=error.reason, detail=error.detail[:1000], private=error.private[:4000], resident=memory.resident()
@@ -138,6 +139,7 @@ def _work(job: wire.Job, original: int, output: int, engine: Engine, memory: Mem
         format=made.format,
         width=made.width,
         height=made.height,
+        body=made.body if small else b"",
         size=size,
         seconds=time.perf_counter() - began,
         resident=memory.resident(),

@@ -43,9 +43,12 @@ class Decoder:
         self.jobs += 1
         wire.send(self._socket, wire.Job(recipe, size, seconds), (original,))
 
-    def body(self, size: int) -> bytes | None:
-        """The result that the child says it has made, taken out of its output file; None when it lied."""
-        if os.fstat(self._output).st_size < size:
+    def body(self, answer: wire.Done) -> bytes | None:
+        """The result that the child says it has made; None when it lied."""
+        return answer.body or self._taken_out(answer.size)
+
+    def _taken_out(self, size: int) -> bytes | None:
+        if not 0 < size <= os.fstat(self._output).st_size:
             return None
         body = os.pread(self._output, size, 0)
         os.ftruncate(self._output, 0)

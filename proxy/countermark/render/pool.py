@@ -224,7 +224,7 @@ class RenderPool:
         if isinstance(answer, wire.Failed):
             self._refused(child, ticket, answer)
             return
-        body = child.body(answer.size)
+        body = child.body(answer)
         if body is None:
             self._lost(child, ticket)
             return

@@ -1,7 +1,7 @@
 """What the gateway, the fork server and the render children say to each other.
 
-Every message is one msgpack packet on a SEQPACKET socket, descriptors beside it. Pictures never travel in messages:
-originals come as sealed memory files, results go back through the child's output file.
+Every message is one msgpack packet on a SEQPACKET socket, descriptors beside it. Originals come as sealed memory files;
+results go back through the child's output file, small ones in the message.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from msgspec import Struct
 from countermark.imaging.operations import Recipe
 
 PACKET = 64 * 1024
+# A result up to this size, as most are, saves the way through the file: four system calls.
+SMALL = 32 * 1024
 
 
 class Upbringing(Struct, frozen=True, kw_only=True):
@@ -70,11 +72,15 @@ class Job(Struct, frozen=True, tag="job"):
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
-    """From a child: `size` bytes lie in its output file. `resident` is its private memory after the job, in bytes."""
+    """From a child: the result is `body`, or where that is empty, `size` bytes of its output file.
+
+    `resident` is its private memory after the job, in bytes.
+    """
 
     format: str
     width: int
     height: int
+    body: bytes
     size: int
     seconds: float
     resident: int
