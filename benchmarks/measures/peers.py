@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote, urlsplit
 
@@ -22,11 +22,27 @@ TOGETHER = "all sizes"
 
 PROCESSES = 2
 CLIENTS = 4
-JOBS = {"large": 48, "medium": 120, "small": 240, TOGETHER: 120}
+CROWD = 16
+JOBS = {"large": 48, "medium": 160, "small": 480, TOGETHER: 120}
 GOALS = {"thumbor": Goal("at least", 1.3)}
 
 
-_CASES = {size.name: (size,) for size in SIZES} | {TOGETHER: SIZES}
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Pictures of these sizes, asked for in turn by so many clients."""
+
+    name: str
+    sizes: tuple[Size, ...]
+    clients: int
+
+    @property
+    def label(self) -> str:
+        return self.name if self.clients == CLIENTS else f"{self.name}, {self.clients} at a time"
+
+
+_ALONE = tuple(Case(size.name, (size,), CLIENTS) for size in SIZES)
+_SMALLEST = _ALONE[-1]
+CASES = (*_ALONE, Case(TOGETHER, SIZES, CLIENTS), replace(_SMALLEST, clients=CROWD), Case(TOGETHER, SIZES, CROWD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +64,29 @@ class Run:
     length: int
     failed: int
 
+    @property
+    def processors(self) -> float:
+        """How many it kept busy."""
+        return self.cpu / len(self.each) * self.rate
+
 
 def measure(setting: Setting) -> Result:
     """thumbor, nginx image_filter, and the peers that the command line names."""
     figures: list[Figure] = []
     notes = [
         f"originals: {setting.pictures.story}",
-        f"{PROCESSES} processes each, files on local disk, {CLIENTS} at a time, quality {QUALITY}, nothing is stored anywhere",
+        f"{PROCESSES} processes each, files on local disk, quality {QUALITY}, nothing is stored",
+        f"{CLIENTS} requests at a time unless it says otherwise",
         "all servers are up during all rounds, one works at a time; the client shares the cores with each alike",
         "thumbor (Pillow) and image_filter (libgd) check no signature here",
+        "connections are new in each round; where one of a server's processes takes them all, the other has nothing to do",
     ]
     with contextlib.ExitStack() as stack:
         servers, absent = _start(setting, stack)
         bare = stack.enter_context(Bare())
-        for name, sizes in _CASES.items():
-            setting.say(f"  {name}: {', '.join(servers)}")
-            figures += _compare(setting, servers, bare, name, sizes, notes)
+        for case in CASES:
+            setting.say(f"  {case.label}: {', '.join(servers)}")
+            figures += _compare(setting, servers, bare, case, notes)
     return Result(
         name="peers",
         title="uncached render, gateway / peer (throughput: higher is better for us)",
@@ -131,20 +154,19 @@ def _silent(setting: Setting, servers: dict[str, Server]) -> list[str]:
     return gone
 
 
-def _compare(
-    setting: Setting, servers: dict[str, Server], bare: Bare, case: str, sizes: tuple[Size, ...], notes: list[str]
-) -> list[Figure]:
-    jobs = max(9, JOBS[case] // (6 if setting.quick else 1))
-    asked = list(itertools.islice(itertools.cycle(sizes), jobs))
-    sides = {name: partial(_round, setting, server, asked) for name, server in servers.items()}
-    sides["bare libvips"] = partial(_floor, setting, bare, asked)
+def _compare(setting: Setting, servers: dict[str, Server], bare: Bare, case: Case, notes: list[str]) -> list[Figure]:
+    jobs = max(9, JOBS[case.name] // (6 if setting.quick else 1))
+    asked = list(itertools.islice(itertools.cycle(case.sizes), jobs))
+    sides = {name: partial(_round, setting, server, asked, case.clients) for name, server in servers.items()}
+    sides["bare libvips"] = partial(_floor, setting, bare, asked, case.clients)
     for side in sides.values():
         side()  # warms processes and connections
     runs = alternate(sides, setting.rounds(7))
     ours = runs.pop("gateway")
-    notes.append(f"{case}: " + ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items()))
-    notes += [_ceiling(case, name, runs["bare libvips"], runs[name]) for name in GOALS if name in runs]
-    return [figure for name, theirs in runs.items() for figure in _figures(case, name, ours, theirs)]
+    absolute = ", ".join(_absolute(name, took) for name, took in {"gateway": ours, **runs}.items())
+    notes.append(f"{case.label}: {absolute}")
+    notes += [_ceiling(case.label, name, runs["bare libvips"], runs[name]) for name in GOALS if name in runs]
+    return [figure for name, theirs in runs.items() for figure in _figures(case.label, name, ours, theirs)]
 
 
 def _figures(case: str, name: str, ours: list[Run], theirs: list[Run]) -> list[Figure]:
@@ -160,10 +182,10 @@ def _figures(case: str, name: str, ours: list[Run], theirs: list[Run]) -> list[F
     ]
 
 
-def _round(setting: Setting, server: Server, asked: list[Size]) -> Run:
+def _round(setting: Setting, server: Server, asked: list[Size], clients: int) -> Run:
     targets = [server.target(setting.pictures.fresh(size.name, 1)[0], size) for size in asked]
     before = processes.cpu_seconds(processes.tree(server.pid)) if server.pid else 0.0
-    took = load.run(partial(load.closed_loop, server.address, targets, CLIENTS))
+    took = load.run(partial(load.closed_loop, server.address, targets, clients))
     used = processes.cpu_seconds(processes.tree(server.pid)) - before if server.pid else 0.0
     if not took.good:
         raise RuntimeError(f"a server gave no picture at all: {took.statuses}")
@@ -171,10 +193,10 @@ def _round(setting: Setting, server: Server, asked: list[Size]) -> Run:
     return Run(took.rate, each, used, took.good[-1].length, len(asked) - len(each))
 
 
-def _floor(setting: Setting, bare: Bare, asked: list[Size]) -> Run:
+def _floor(setting: Setting, bare: Bare, asked: list[Size], clients: int) -> Run:
     """What libvips alone takes, without any server, on as many threads as there are cores."""
     files = [(setting.pictures.file(size.name), size.width) for size in asked]
-    run = bare.run(files, clients=CLIENTS, threads=setting.cores)
+    run = bare.run(files, clients=clients, threads=setting.cores)
     return Run(run.rate, run.each, run.cpu, run.length, 0)
 
 
@@ -184,5 +206,6 @@ def _ceiling(case: str, name: str, bare: list[Run], theirs: list[Run]) -> str:
 
 
 def _absolute(name: str, runs: list[Run]) -> str:
-    failed = sum(run.failed for run in runs)
-    return f"{name} {median([run.rate for run in runs]):.1f}/s ({runs[-1].length / 1000:.0f} kB each, {failed} failed)"
+    failed, busy = sum(run.failed for run in runs), median([run.processors for run in runs])
+    rate, size = median([run.rate for run in runs]), runs[-1].length / 1000
+    return f"{name} {rate:.1f}/s ({size:.0f} kB each, {failed} failed, {busy:.2f} processors)"
