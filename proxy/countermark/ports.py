@@ -98,6 +98,10 @@ class Flight(Protocol):
 class Flights(Protocol):
     """Coalescing over all worker processes of this gateway."""
 
+    def aboard(self, key: bytes) -> bool:
+        """Whether somebody in this process is on this flight already."""
+        ...
+
     def join(self, key: bytes) -> AbstractAsyncContextManager[Flight]: ...
 
 
@@ -139,8 +143,12 @@ class Rendered(Struct, frozen=True, kw_only=True):
 class Renderer(Protocol):
     """Decodes, transforms and encodes, behind the wall."""
 
+    def check(self) -> None:
+        """Raises Overloaded when a render that is asked for now would wait too long."""
+        ...
+
     def parcel(self, *, limit: int) -> Parcel:
-        """A new, empty parcel that takes at most `limit` bytes. Raises Overloaded when its render would wait too long."""
+        """A new, empty parcel that takes at most `limit` bytes. Raises as `check`."""
         ...
 
     async def render(self, original: Parcel, recipe: Recipe) -> Rendered:

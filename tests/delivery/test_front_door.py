@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from countermark.core.errors import OriginalMissing, RangeNotSatisfiable
+from countermark.core.errors import OriginalMissing, Overloaded, RangeNotSatisfiable
 from countermark.core.target import parse_target
 from countermark.imaging.operations import Mark
 from countermark.keys.keyring import Key
@@ -43,6 +43,27 @@ async def test_a_hundred_at_once_are_one_fetch_and_one_render(world: World) -> N
     answers = await asyncio.gather(*requests)
     assert {answer.body for answer in answers} == {b"100"}
     assert (len(world.origin.opened), len(world.renderer.recipes)) == (1, 1)
+
+
+async def test_in_a_crowd_only_what_would_have_to_be_rendered_is_refused(make_world: MakeWorld) -> None:
+    """What is kept, what is being made already and what is not rendered at all comes through; no original is fetched."""
+    world = make_world(revalidate=60.0)
+    assert (await world.get(world.sign("/shop/cat.jpg?w=100"))).body == b"100"
+    world.origin.gate.clear()
+    first = asyncio.create_task(world.get(world.sign("/shop/cat.jpg?w=200")))
+    while len(world.origin.opened) < 2:
+        await asyncio.sleep(0)
+    world.renderer.crowded = True
+    second = asyncio.create_task(world.get(world.sign("/shop/cat.jpg?w=200", life=7100)))
+    with pytest.raises(Overloaded):
+        await world.get(world.sign("/shop/cat.jpg?w=300"))
+    assert len(world.origin.opened) == 2
+    world.origin.gate.set()
+    assert [answer.body for answer in await asyncio.gather(first, second)] == [b"200", b"200"]
+    world.now += 61
+    assert (await world.get(world.sign("/shop/cat.jpg?w=100"))).body == b"100"
+    assert world.event.cache == "revalidated"
+    assert (await whole(await world.get(world.sign("/shop/cat.jpg")))) == JPEG
 
 
 async def test_those_who_wait_share_the_error(world: World) -> None:

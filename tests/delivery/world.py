@@ -20,7 +20,7 @@ from countermark.backends.flights import SocketFlights
 from countermark.backends.stores.sqlite.store import SqliteStore
 from countermark.core.answer import Answer
 from countermark.core.catalogue import Catalogue
-from countermark.core.errors import CountermarkError, OriginalMissing, OriginUnreachable, PictureTooLarge
+from countermark.core.errors import CountermarkError, OriginalMissing, OriginUnreachable, Overloaded, PictureTooLarge
 from countermark.core.events import Notice, RequestEvent
 from countermark.core.networks import NetworkSet
 from countermark.core.picture import OriginFacts
@@ -130,6 +130,11 @@ class CountingRenderer:
 
     def __init__(self) -> None:
         self.recipes: list[Recipe] = []
+        self.crowded = False
+
+    def check(self) -> None:
+        if self.crowded:
+            raise Overloaded("Too many.")
 
     def parcel(self, *, limit: int) -> MemoryParcel:
         return MemoryParcel(limit)

@@ -55,6 +55,9 @@ class SocketFlights:
         self._late = _Late()
         self._sweeping: asyncio.TimerHandle | None = None
 
+    def aboard(self, key: bytes) -> bool:
+        return key in self._shared
+
     @asynccontextmanager
     async def join(self, key: bytes) -> AsyncGenerator[Flight]:
         shared = self._shared.get(key)

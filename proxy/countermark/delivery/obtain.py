@@ -117,6 +117,10 @@ class Obtain:
             unchanged = await self._unchanged(plan, headers, event)
             if unchanged is not None:
                 return unchanged
+            if plan.recipe is not None and not self._flights.aboard(plan.key):
+                # In a crowd most end here. Whether a sibling process is at this very picture is not asked any more: that
+                # was two fifths of what a refusal took, and what refusals take is lost to the renders.
+                self._renderer.check()
         return await self._fly(plan, headers, event)
 
     async def _kept(self, plan: Plan, event: RequestEvent) -> Rendition | None:

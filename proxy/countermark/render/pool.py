@@ -136,10 +136,17 @@ class RenderPool:
             parcels=self._budget.held,
         )
 
+    def check(self) -> None:
+        """Raises Overloaded when a render that is asked for now would wait too long."""
+        try:
+            self._line.check(self._loop.time())
+        except Overloaded:
+            self._counts.shed += 1
+            raise
+
     def parcel(self, *, limit: int) -> MemoryParcel:
-        """A new, empty parcel that takes at most `limit` bytes. Raises Overloaded when its render would wait too long:
-        then fetching the original would be in vain."""
-        self._check_line()
+        """A new, empty parcel that takes at most `limit` bytes. Raises as `check`: else an original is fetched in vain."""
+        self.check()
         return MemoryParcel(self._budget, limit)
 
     async def render(self, original: Parcel, recipe: Recipe) -> Rendered:
@@ -154,7 +161,7 @@ class RenderPool:
         if not original.size:
             raise PictureBroken("The original is empty.")
         ticket = Ticket(self._loop, recipe, original.seal(), original.size)
-        self._check_line()
+        self.check()
         self._line.join(ticket, ticket.joined)
         self._dispatch()
         try:
@@ -181,13 +188,6 @@ class RenderPool:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._nursery.close()
-
-    def _check_line(self) -> None:
-        try:
-            self._line.check(self._loop.time())
-        except Overloaded:
-            self._counts.shed += 1
-            raise
 
     def _dispatch(self) -> None:
         while self._idle and (ticket := self._line.first()):
