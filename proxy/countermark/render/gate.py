@@ -111,7 +111,7 @@ def read_header(picture: pyvips.Image, format: Format, data: Bytes) -> Header:
 
 
 def read_plain_header(data: Bytes) -> Header | None:
-    """The header of a JPEG that is nothing but a picture, as most that were made for the web are; None for any other.
+    """The header of a JPEG that is nothing but a picture, as those made for the web often are; None for any other.
 
     It is the one that `read_header` gives, without libvips, for which opening is a fifteenth of a small render.
     """

@@ -15,7 +15,7 @@ from msgspec import Struct
 from countermark.imaging.operations import Recipe
 
 PACKET = 64 * 1024
-# A result up to this size, as most are, saves the way through the file: four system calls.
+# A result up to this size, as a thumbnail is, saves the way through the file: four system calls.
 SMALL = 32 * 1024
 
 
