@@ -106,7 +106,7 @@ class Flights(Protocol):
 
 
 class Parcel(Protocol):
-    """An original on its way from an origin to a render child: an anonymous memory file, filled once, then sealed.
+    """An original on its way from an origin to a render child: in memory, filled once, then sealed.
 
     Closing frees it; a parcel that was rendered must still be closed by whoever opened it.
     """

@@ -157,7 +157,7 @@ class Engine:
     def __init__(self, watermarks: dict[str, bytes]) -> None:
         self._watermarks = watermarks
 
-    def render(self, source: mmap.mmap, recipe: Recipe) -> Made:
+    def render(self, source: bytes | mmap.mmap, recipe: Recipe) -> Made:
         order, _, rest = source[:64].partition(b":")
         if order == b"do":
             return self._do(rest)
@@ -175,6 +175,8 @@ class Engine:
             return _text(" ".join(os.environ).encode())
         if order == b"big":
             return _text(b"x" * int(rest))
+        if order == b"digest":
+            return _text(hashlib.sha256(source).digest())
         if order == b"large":
             raise PictureTooLarge("Too many pixels.", private="the gate said so")
         image = pyvips.Image.thumbnail_source(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import select
 import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,14 @@ async def test_a_result_of_any_size_arrives_whole(start_pool: StartPool) -> None
     pool = await start_pool(children=1)
     for size in (30_000_000, 3, wire.SMALL, wire.SMALL + 1, 1):
         assert (await render(pool, b"big:%d" % size)).body == b"x" * size
+
+
+async def test_an_original_of_any_size_arrives_whole(start_pool: StartPool) -> None:
+    """A small one in the job, any other by its file, also when they take turns."""
+    pool = await start_pool(children=1)
+    for size in (wire.SMALL + 1, 100, 3_000_000, wire.SMALL, wire.SMALL + 2):
+        original = b"digest:" + random.Random(size).randbytes(size - 7)
+        assert (await render(pool, original)).body == sha256(original).digest()
 
 
 async def test_children_know_the_watermarks_and_none_of_the_credentials(

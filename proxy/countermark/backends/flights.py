@@ -202,19 +202,22 @@ class _Station:
         self.until = 0.0
 
     def land(self, landing: Landing) -> None:
-        """Send it to all who wait."""
+        """Have it for all who wait, once the station lingers or closes."""
         self._landing = landing
-        self._send()
 
     def linger(self, late: _Late, *, until: float) -> None:
-        """Send it to those who still come. `until`, by the event loop's clock, is for whoever ends it."""
+        """Send it to those who wait and still come. `until`, by the event loop's clock, is for whoever ends it."""
         self._late, self.until = late, until
         late.expect(self._listener.fileno(), self._send)
 
     def close(self) -> None:
         """Who comes too late, or to a flight without a landing, sees the end of his connection and joins again."""
-        if self._landing:
+        if self._late:
+            # One look for all of them: to accept where nobody waits takes four times as long.
+            self._late.serve()
+        elif self._landing:
             self._send()
+        if self._landing:
             self._landing.close()
         self._ignore()
         self._listener.close()
@@ -253,7 +256,7 @@ class _Late:
     def expect(self, listener: int, call: Callable[[], None]) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._epoll.fileno(), self._come)
+            self._loop.add_reader(self._epoll.fileno(), self.serve)
         self._epoll.register(listener, select.EPOLLIN)
         self._calls[listener] = call
 
@@ -261,15 +264,16 @@ class _Late:
         del self._calls[listener]
         self._epoll.unregister(listener)
 
+    def serve(self) -> None:
+        """Call for each that somebody has come to."""
+        for listener, _ in self._epoll.poll(0):
+            if call := self._calls.get(listener):
+                call()
+
     def close(self) -> None:
         if self._loop:
             self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
-
-    def _come(self) -> None:
-        for listener, _ in self._epoll.poll(0):
-            if call := self._calls.get(listener):
-                call()
 
 
 class _Line:

@@ -38,10 +38,13 @@ class Decoder:
         """From now on. Called again, the listener is replaced."""
         self._loop.add_reader(self._socket, self._read, listener)
 
-    def give(self, recipe: Recipe, original: int, size: int, seconds: float) -> None:
+    def give(self, recipe: Recipe, original: bytes | int, size: int, seconds: float) -> None:
         """Send a job, with the sealed original. Raises OSError when the child is gone."""
         self.jobs += 1
-        wire.send(self._socket, wire.Job(recipe, size, seconds), (original,))
+        if isinstance(original, bytes):
+            wire.send(self._socket, wire.Job(recipe, original, size, seconds))
+        else:
+            wire.send(self._socket, wire.Job(recipe, b"", size, seconds), (original,))
 
     def body(self, answer: wire.Done) -> bytes | None:
         """The result that the child says it has made; None when it lied."""

@@ -56,11 +56,11 @@ class PoolFacts(Struct, kw_only=True):
 
 
 class Ticket:
-    """One render that somebody waits for. Its descriptor is the parcel's and is not closed here."""
+    """One render that somebody waits for. The sealed original is the parcel's; a descriptor is not closed here."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, recipe: Recipe, descriptor: int, size: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, recipe: Recipe, original: bytes | int, size: int) -> None:
         self.recipe = recipe
-        self.descriptor = descriptor
+        self.original = original
         self.size = size
         self.joined = loop.time()
         self.begun = self.joined
@@ -204,7 +204,7 @@ class RenderPool:
     def _begin(self, child: Decoder, ticket: Ticket) -> bool:
         seconds = min(ticket.recipe.limits.seconds, self._deadline)
         try:
-            child.give(ticket.recipe, ticket.descriptor, ticket.size, seconds)
+            child.give(ticket.recipe, ticket.original, ticket.size, seconds)
         except OSError:
             # It died while it was idle: the ticket keeps its place and the next child takes it.
             self._counts.crashed += 1

@@ -1,7 +1,7 @@
 """What the gateway, the fork server and the render children say to each other.
 
-Every message is one msgpack packet on a SEQPACKET socket, descriptors beside it. Originals come as sealed memory files;
-results go back through the child's output file, small ones in the message.
+Every message is one msgpack packet on a SEQPACKET socket, descriptors beside it. Small pictures go in the message; any other
+original comes as a sealed memory file, any other result goes back through the child's output file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from countermark.imaging.operations import Recipe
 
-PACKET = 64 * 1024
-# A result up to this size, as a thumbnail is, saves the way through the file: four system calls.
-SMALL = 32 * 1024
+PACKET = 96 * 1024
+# A picture up to this size goes in the message. Measured, an original of 60 kB: 13 us for both sides, 52 by a memory file.
+SMALL = 64 * 1024
 
 
 class Upbringing(Struct, frozen=True, kw_only=True):
@@ -64,9 +64,13 @@ class Ready(Struct, frozen=True, tag="ready"):
 
 
 class Job(Struct, frozen=True, tag="job"):
-    """To a child, with the original's memory file beside it. `size` in bytes, `seconds` of wall time."""
+    """To a child. The original is `body`, or where that is empty, `size` bytes of the memory file beside it.
+
+    `seconds` are of wall time.
+    """
 
     recipe: Recipe
+    body: bytes
     size: int
     seconds: float
 
