@@ -25,7 +25,8 @@ def opened(data: bytes) -> tuple[pyvips.Image, Header]:
 
 def decoded(data: bytes, scale: float = 1.0) -> pyvips.Image | None:
     _, header = opened(data)
-    return jpeg.decode(data, header, scale)
+    made = jpeg.decode(data, header, scale)
+    return None if made is None else made.picture()
 
 
 def decibels(one: pyvips.Image, other: pyvips.Image) -> float:

@@ -161,8 +161,8 @@ class Engine:
         order, _, rest = source[:64].partition(b":")
         if order == b"do":
             return self._do(rest)
-        if order == b"say":
-            return _text(rest)
+        if order in (b"say", b"digest"):
+            return _text(rest if order == b"say" else hashlib.sha256(source).digest())
         if order == b"watermark":
             return _text(self._watermarks[rest.decode()])
         if order == b"pid":
@@ -175,8 +175,6 @@ class Engine:
             return _text(" ".join(os.environ).encode())
         if order == b"big":
             return _text(b"x" * int(rest))
-        if order == b"digest":
-            return _text(hashlib.sha256(source).digest())
         if order == b"large":
             raise PictureTooLarge("Too many pixels.", private="the gate said so")
         image = pyvips.Image.thumbnail_source(

@@ -12,27 +12,32 @@ from __future__ import annotations
 import pyvips
 
 from countermark.core.picture import Format
+from countermark.imaging.operations import Recipe
 from countermark.render import jpeg
 
 _QUALITY = {"jpeg": 80, "webp": 78, "avif": 55}
 
 
-def encode(picture: pyvips.Image, target: Format, *, quality: int | None, keep: str, at_hand: bool) -> bytes:
+def quality_of(target: Format, recipe: Recipe) -> int:
+    """What the recipe asks for, else the settings, else our default; 0 for formats without."""
+    return recipe.operations.quality or recipe.qualities.get(target) or _QUALITY.get(target, 0)
+
+
+def encode(picture: pyvips.Image, target: Format, *, quality: int, keep: str, at_hand: bool) -> bytes:
     """The picture's file. `keep` names the metadata that stays, in libvips' words (none, exif, iptc).
 
     `at_hand` says that the picture is computed from pixels in memory, and not from a decoder's rows.
     """
     body: bytes
-    chosen = quality or _QUALITY.get(target, 0)
     if target == "jpeg":
-        made = jpeg.encode(picture, chosen) if at_hand and keep == "none" else None
-        body = made or picture.jpegsave_buffer(Q=chosen, keep=keep)
+        made = jpeg.encode(picture, quality) if at_hand and keep == "none" else None
+        body = made or picture.jpegsave_buffer(Q=quality, keep=keep)
     elif target == "png":
         body = picture.pngsave_buffer(compression=3, filter="sub", keep=keep)
     elif target == "webp":
-        body = picture.webpsave_buffer(Q=chosen, effort=2, keep=keep)
+        body = picture.webpsave_buffer(Q=quality, effort=2, keep=keep)
     elif target == "avif":
-        body = picture.heifsave_buffer(Q=chosen, compression="av1", effort=1, keep=keep)
+        body = picture.heifsave_buffer(Q=quality, compression="av1", effort=1, keep=keep)
     else:
         body = picture.gifsave_buffer(effort=3, keep=keep)
     return body

@@ -10,16 +10,17 @@ from msgspec import Struct, structs
 from countermark.core.errors import PictureBroken, PictureUnsupported
 from countermark.core.picture import Format
 from countermark.imaging.geometry import Course, chart
-from countermark.imaging.operations import Recipe
+from countermark.imaging.operations import Recipe, Region
 from countermark.imaging.output import output_format
 from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render import jpeg
 from countermark.render.colour import PROFILE
 from countermark.render.credits import with_credits
-from countermark.render.encode import encode
-from countermark.render.frame import SMART, find_crop, finish, shape, shape_uncropped
+from countermark.render.encode import encode, quality_of
+from countermark.render.frame import SMART, find_crop, finish, only_reduces, shape, shape_uncropped
 from countermark.render.gate import Header, admit, frames_made, held, load_scale, read_header, read_plain_header
 from countermark.render.overlay import Overlays
+from countermark.render.pixels import Pixels
 from countermark.render.source import Bytes, open_picture
 
 _TIMING = {"delay": pyvips.GValue.array_int_type, "loop": pyvips.GValue.gint_type}
@@ -63,10 +64,13 @@ class Engine:
     def _render_plain(self, source: Bytes, header: Header, recipe: Recipe) -> Made | None:
         """A JPEG with a plain header, without libvips' reader. None where that should read it."""
         course, target = _admitted(header, recipe)
-        decoded = jpeg.decode(source, header, load_scale(header, course))
-        if decoded is None:
+        pixels = jpeg.decode(source, header, load_scale(header, course))
+        if pixels is None:
             return None
-        picture = self._frame(decoded, header, course, recipe, target)
+        body = _reduced(pixels, course, recipe) if target == "jpeg" else None
+        if body is not None:
+            return _made(body, course, target)
+        picture = self._frame(pixels.picture(), header, course, recipe, target)
         return _encoded(picture, course, recipe, target, at_hand=True)
 
     def _render_any(self, source: Bytes, format: Format, recipe: Recipe) -> Made:
@@ -127,10 +131,12 @@ def _admitted(header: Header, recipe: Recipe) -> tuple[Course, Format]:
 def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image:
     """The first frame, already made smaller by its decoder where it can."""
     if header.format == "jpeg":
-        profile = opened.get(PROFILE) if opened.get_typeof(PROFILE) else b""
-        decoded = jpeg.decode(source, header, scale, profile)
-        if decoded is not None:
-            return decoded
+        pixels = jpeg.decode(source, header, scale)
+        if pixels is not None:
+            picture = pixels.picture()
+            if opened.get_typeof(PROFILE):
+                picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
+            return picture
     if scale == 1.0:
         return opened
     if header.format == "jpeg":
@@ -138,10 +144,22 @@ def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: He
     return open_picture(stream, header.format, scale=scale)
 
 
+def _reduced(pixels: Pixels, course: Course, recipe: Recipe) -> bytes | None:
+    """The file of a rendition that is nothing but a smaller JPEG; None where there is more to it."""
+    quality = quality_of("jpeg", recipe)
+    if recipe.mark is not None or not jpeg.writes(quality) or not only_reduces(pixels, course, recipe.operations):
+        return None
+    width, height = course.stored_size
+    return jpeg.write(pixels.reduced(width, height, course.layout.crop or Region(0, 0, width, height)), quality)
+
+
 def _encoded(
     picture: pyvips.Image, course: Course, recipe: Recipe, target: Format, *, keep: str = "none", at_hand: bool
 ) -> Made:
-    quality = recipe.operations.quality or recipe.qualities.get(target)
-    body = encode(picture, target, quality=quality, keep=keep, at_hand=at_hand)
+    body = encode(picture, target, quality=quality_of(target, recipe), keep=keep, at_hand=at_hand)
+    return _made(body, course, target)
+
+
+def _made(body: bytes, course: Course, target: Format) -> Made:
     width, height = course.layout.result
     return Made(body=body, format=target, width=width, height=height)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import pyvips
 import simplejpeg
 
-from countermark.render.colour import PROFILE
 from countermark.render.gate import MOST_HELD, Header, held
+from countermark.render.pixels import Pixels, strips
 from countermark.render.source import Bytes
 
 # Qualities at which simplejpeg takes libjpeg-turbo's fast DCT and its error would show: 0.1 to 0.8 dB on photographs. Below
@@ -23,14 +23,9 @@ _WHOLE_COLOUR = 90
 
 _SPACES = {1: ("b-w", "GRAY"), 3: ("srgb", "RGB")}
 
-# Rows of a result are computed so many bytes, and at the most so many, at a time. Larger strips are no faster, and some
-# operations (sharpen) hold sixty times a strip's size between them.
-_STRIP = 2**15
-_MOST_ROWS = 64
 
-
-def decode(data: Bytes, header: Header, scale: float, profile: bytes = b"") -> pyvips.Image | None:
-    """The pixels at 1, 1/2, 1/4 or 1/8 of their size, in memory, with their colour profile.
+def decode(data: Bytes, header: Header, scale: float) -> Pixels | None:
+    """The pixels at 1, 1/2, 1/4 or 1/8 of their size.
 
     None where libvips should read it: it is large, has unusual colours, or anything about it is suspicious.
     """
@@ -47,12 +42,9 @@ def decode(data: Bytes, header: Header, scale: float, profile: bytes = b"") -> p
         return None
     if made.shape != (height, width, header.bands):
         return None
-    picture = pyvips.Image.new_from_memory(pixels, width, height, header.bands, "uchar")
-    if profile:
-        picture.set_type(pyvips.GValue.blob_type, PROFILE, profile)
     # A last row or column of which the original fills only a part is left out, as libvips does.
-    whole = header.width // block, header.height // block
-    return picture if whole == (width, height) else picture.crop(0, 0, *whole)
+    whole_width, whole_height = header.width // block, header.height // block
+    return Pixels(data=pixels, stored_width=width, width=whole_width, height=whole_height, bands=header.bands)
 
 
 def encode(picture: pyvips.Image, quality: int) -> bytes | None:
@@ -62,20 +54,30 @@ def encode(picture: pyvips.Image, quality: int) -> bytes | None:
     """
     # By `get`: as attributes they take twice the time, which shows in small pictures.
     width, height, bands = picture.get("width"), picture.get("height"), picture.get("bands")
-    space, name = _SPACES.get(bands, ("", ""))
+    space, _ = _SPACES.get(bands, ("", ""))
     size = width * height * bands
     known = picture.get("format") == "uchar" and picture.get("interpretation") == space
-    if not known or size > MOST_HELD or quality in _FAST_DCT_SHOWS:
+    if not known or size > MOST_HELD or not writes(quality):
         return None
-    pixels, at = memoryview(bytearray(size)), 0
+    data, at = bytearray(size), 0
     region = pyvips.Region.new(picture)
-    rows = min(max(1, _STRIP // (width * bands)), _MOST_ROWS)
-    for top in range(0, height, rows):
-        strip = region.fetch(0, top, width, min(rows, height - top))
-        pixels[at : at + len(strip)] = strip
+    for top, rows in strips(width, height, bands):
+        strip = region.fetch(0, top, width, rows)
+        data[at : at + len(strip)] = strip
         at += len(strip)
+    return write(Pixels(data=data, stored_width=width, width=width, height=height, bands=bands), quality)
+
+
+def writes(quality: int) -> bool:
+    """Whether `write` gives at this quality what libvips would."""
+    return quality not in _FAST_DCT_SHOWS
+
+
+def write(pixels: Pixels, quality: int) -> bytes:
+    """The file of pixels whose rows are stored without gaps, without metadata."""
+    _, name = _SPACES[pixels.bands]
     body: bytes = simplejpeg.encode_jpeg(
-        pixels.cast("B", (height, width, bands)),
+        memoryview(pixels.data).cast("B", (pixels.height, pixels.width, pixels.bands)),
         quality=quality,
         colorspace=name,
         colorsubsampling="Gray" if name == "GRAY" else "444" if quality >= _WHOLE_COLOUR else "420",

@@ -1,0 +1,115 @@
+"""What libvips' C functions make of pixels in memory is what pyvips makes of them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import pyvips
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from countermark.imaging.geometry import chart
+from countermark.imaging.operations import Region
+from countermark.render.engine import Engine
+from countermark.render.frame import only_reduces
+from countermark.render.gate import read_plain_header
+from countermark.render.pixels import GAP, Pixels
+from tests.pictures import photo, pixels, recipe
+
+COLOUR = pixels(photo("coffee"))
+PLAIN = COLOUR.jpegsave_buffer(keep="none")
+GREY = COLOUR.colourspace("b-w").jpegsave_buffer(keep="none")
+
+REDUCTIONS = (
+    "w=99",
+    "w=100&h=33&fit=fill",
+    "w=64&h=64&fit=cover",
+    "w=40&h=70&fit=cover&gravity=south",
+    "h=1",
+    "w=271&q=40",
+)
+MORE = (
+    "w=100&rot=90", "w=100&flip=h", "w=100&h=100&fit=pad", "w=100&blur=2", "w=100&sharp=1", "crop=10,10,100,100&w=50",
+    "w=60&h=60&fit=cover&gravity=attention", "w=700&fit=contain", "w=100&fm=png", "w=100&q=93",
+)  # fmt: skip
+
+
+def with_a_strange_segment(data: bytes) -> bytes:
+    """The same picture, with a header that is not plain."""
+    return data[:2] + b"\xff\xe7\x00\x08stuff\x00" + data[2:]
+
+
+@pytest.mark.parametrize("data", [PLAIN, GREY], ids=["colour", "grey"])
+@pytest.mark.parametrize("query", [*REDUCTIONS, *MORE])
+def test_a_rendition_is_the_same_by_either_way(engine: Engine, data: bytes, query: str) -> None:
+    """A plain file and one that libvips' reader has to look at."""
+    assert read_plain_header(data)
+    assert not read_plain_header(with_a_strange_segment(data))
+    asked = recipe(query)
+    assert engine.render(data, asked) == engine.render(with_a_strange_segment(data), asked)
+
+
+@pytest.mark.parametrize("query", [*REDUCTIONS, *MORE])
+def test_what_only_reduces_is_known(query: str) -> None:
+    """Everything else goes the way that knows all operations."""
+    whole = Pixels(data=bytearray(), stored_width=COLOUR.width, width=COLOUR.width, height=COLOUR.height, bands=3)
+    operations = recipe(query).operations
+    course = chart(COLOUR.width, COLOUR.height, 1, operations)
+    beside_the_pixels = query in ("w=100&fm=png", "w=100&q=93")
+    assert only_reduces(whole, course, operations) is (query in REDUCTIONS or beside_the_pixels)
+
+
+@st.composite
+def reductions(draw: st.DrawFn) -> tuple[Pixels, int, int, Region]:
+    """Random pixels, some with columns beside the picture, a size below theirs, and a box in that."""
+    width, height, bands = draw(st.integers(1, 300)), draw(st.integers(1, 300)), draw(st.sampled_from((1, 3)))
+    stored = width + draw(st.integers(0, 2))
+    data = bytearray(draw(st.randoms(use_true_random=False)).randbytes(stored * (height + 1) * bands))
+    whole = Pixels(data=data, stored_width=stored, width=width, height=height, bands=bands)
+    to_width, to_height = draw(st.integers(1, width)), draw(st.integers(1, height))
+    left, top = draw(st.integers(0, to_width - 1)), draw(st.integers(0, to_height - 1))
+    box = Region(left, top, draw(st.integers(1, to_width - left)), draw(st.integers(1, to_height - top)))
+    return whole, to_width, to_height, box
+
+
+@given(reductions())
+@settings(max_examples=60)
+def test_they_are_the_pixels_of_pyvips(case: tuple[Pixels, int, int, Region]) -> None:
+    """At any size, also of one row or column, and wherever it is cut."""
+    whole, width, height, box = case
+    made = whole.reduced(width, height, box)
+    theirs = whole.picture().reduce(whole.width / width, whole.height / height, gap=GAP)
+    assert (made.stored_width, made.width, made.height, made.bands) == (box.width, box.width, box.height, whole.bands)
+    assert bytes(made.data) == theirs.crop(box.left, box.top, box.width, box.height).write_to_memory()
+
+
+@pytest.mark.parametrize(
+    ("short", "box"), [(1, Region(0, 0, 10, 10)), (0, Region(5, 5, 10, 10)), (0, Region(-1, 0, 5, 5))]
+)
+def test_a_mistake_is_an_error_and_nothing_worse(short: int, box: Region) -> None:
+    """Too few bytes for the size, or a box that leaves the picture: nothing is read from beside them."""
+    whole = Pixels(data=bytearray(30 * 20 * 3 - short), stored_width=30, width=30, height=20, bands=3)
+    with pytest.raises(pyvips.Error):
+        whole.reduced(10, 10, box)
+
+
+def test_nothing_is_left_behind() -> None:
+    """Each object that libvips made is let go of, also after an error: the process does not grow."""
+    whole = Pixels(data=bytearray(301 * 300 * 3), stored_width=301, width=300, height=300, bands=3)
+
+    def work(times: int) -> None:
+        for _ in range(times):
+            whole.reduced(150, 150, Region(0, 0, 150, 150))
+            with pytest.raises(pyvips.Error):
+                whole.reduced(150, 150, Region(100, 100, 100, 100))
+
+    work(30)
+    before = _resident()
+    work(150)
+    assert _resident() - before < 4 * 2**20
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
