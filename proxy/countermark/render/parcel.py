@@ -69,7 +69,7 @@ class MemoryParcel:
         return open(os.dup(self._file()), "wb", buffering=0)
 
     def _take(self, size: int) -> None:
-        self._check()
+        self._check_open()
         if self._sealed:
             raise ValueError("the parcel is sealed")
         if self._size + size > self._limit:
@@ -79,12 +79,12 @@ class MemoryParcel:
 
     def head(self, length: int) -> bytes:
         """The first bytes, fewer where there are fewer."""
-        self._check()
+        self._check_open()
         return self._small[:length] if self._descriptor < 0 else os.pread(self._descriptor, length, 0)
 
     def seal(self) -> bytes | int:
         """Make it immutable for everybody: its bytes, or the descriptor of its file, which stays this parcel's own."""
-        self._check()
+        self._check_open()
         if self._descriptor >= 0 and not self._sealed:
             fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEALS)
         self._sealed = True
@@ -100,7 +100,7 @@ class MemoryParcel:
             os.close(self._descriptor)
         self._budget.give_back(self._size)
 
-    def _check(self) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise ValueError("the parcel is closed")
 

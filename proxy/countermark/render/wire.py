@@ -130,7 +130,9 @@ def receive(sock: socket.socket, descriptors: int) -> tuple[bytes, list[int]]:
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a packet socket; the first does not wait."""
+    """Two ends of a packet socket with room for the largest packet; the first does not wait."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PACKET)
     ours.setblocking(False)
     return ours, theirs
