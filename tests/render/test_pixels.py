@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from random import Random
 
 import pytest
 import pyvips
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from countermark.imaging.geometry import chart
 from countermark.imaging.operations import Region
+from countermark.render import engine as engine_module
 from countermark.render.engine import Engine
 from countermark.render.frame import only_reduces
-from countermark.render.gate import read_plain_header
 from countermark.render.pixels import GAP, Pixels
 from tests.pictures import photo, pixels, recipe
 
@@ -35,19 +36,51 @@ MORE = (
 )  # fmt: skip
 
 
-def with_a_strange_segment(data: bytes) -> bytes:
-    """The same picture, with a header that is not plain."""
-    return data[:2] + b"\xff\xe7\x00\x08stuff\x00" + data[2:]
+def tagged(profile: str, orientation: int) -> bytes:
+    """With a colour profile that libvips has built in, and an orientation."""
+    picture = COLOUR.copy()
+    picture.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    data: bytes = picture.icc_transform(profile, input_profile="srgb").jpegsave_buffer()
+    return data
 
 
-@pytest.mark.parametrize("data", [PLAIN, GREY], ids=["colour", "grey"])
-@pytest.mark.parametrize("query", [*REDUCTIONS, *MORE])
-def test_a_rendition_is_the_same_by_either_way(engine: Engine, data: bytes, query: str) -> None:
-    """A plain file and one that libvips' reader has to look at."""
-    assert read_plain_header(data)
-    assert not read_plain_header(with_a_strange_segment(data))
+ORIGINALS = {
+    "plain": PLAIN,
+    "grey": GREY,
+    "sRGB": tagged("srgb", 1),
+    "P3": tagged("p3", 1),
+    "turned": tagged("srgb", 6),
+    "progressive": COLOUR.jpegsave_buffer(keep="none", interlace=True),
+}
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("query", [*REDUCTIONS, *MORE, "w=100&meta=copyright"])
+def test_a_rendition_is_the_same_by_either_way(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, query: str
+) -> None:
+    """The short way, where it is taken, and the one for all operations."""
     asked = recipe(query)
-    assert engine.render(data, asked) == engine.render(with_a_strange_segment(data), asked)
+    made = engine.render(ORIGINALS[name], asked)
+    monkeypatch.setattr(engine_module, "only_reduces", lambda *_: False)
+    assert made == engine.render(ORIGINALS[name], asked)
+
+
+@pytest.mark.parametrize(("name", "short"), [("plain", 1), ("grey", 1), ("sRGB", 1), ("P3", 0), ("turned", 0)])
+def test_the_short_way_is_for_pictures_in_srgb(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, short: int
+) -> None:
+    """One in other colours is converted, one that lies on its side is turned."""
+    ways: list[Region] = []
+    original = Pixels.reduced
+
+    def reduced(self: Pixels, width: int, height: int, box: Region) -> Pixels:
+        ways.append(box)
+        return original(self, width, height, box)
+
+    monkeypatch.setattr(Pixels, "reduced", reduced)
+    engine.render(ORIGINALS[name], recipe("w=99"))
+    assert len(ways) == short
 
 
 @pytest.mark.parametrize("query", [*REDUCTIONS, *MORE])
@@ -65,7 +98,7 @@ def reductions(draw: st.DrawFn) -> tuple[Pixels, int, int, Region]:
     """Random pixels, some with columns beside the picture, a size below theirs, and a box in that."""
     width, height, bands = draw(st.integers(1, 300)), draw(st.integers(1, 300)), draw(st.sampled_from((1, 3)))
     stored = width + draw(st.integers(0, 2))
-    data = bytearray(draw(st.randoms(use_true_random=False)).randbytes(stored * (height + 1) * bands))
+    data = bytearray(Random(draw(st.integers(0, 9))).randbytes(stored * (height + 1) * bands))
     whole = Pixels(data=data, stored_width=stored, width=width, height=height, bands=bands)
     to_width, to_height = draw(st.integers(1, width)), draw(st.integers(1, height))
     left, top = draw(st.integers(0, to_width - 1)), draw(st.integers(0, to_height - 1))

@@ -14,7 +14,7 @@ from countermark.imaging.operations import Recipe, Region
 from countermark.imaging.output import output_format
 from countermark.imaging.sniff import SNIFF_BYTES, sniff
 from countermark.render import jpeg
-from countermark.render.colour import PROFILE
+from countermark.render.colour import PROFILE, conversion
 from countermark.render.credits import with_credits
 from countermark.render.encode import encode, quality_of
 from countermark.render.frame import SMART, find_crop, finish, only_reduces, shape, shape_uncropped
@@ -67,7 +67,7 @@ class Engine:
         pixels = jpeg.decode(source, header, load_scale(header, course))
         if pixels is None:
             return None
-        body = _reduced(pixels, course, recipe) if target == "jpeg" else None
+        body = _reduced(pixels, course, recipe, target)
         if body is not None:
             return _made(body, course, target)
         picture = self._frame(pixels.picture(), header, course, recipe, target)
@@ -79,10 +79,15 @@ class Engine:
         header = read_header(opened, format, source)
         course, target = _admitted(header, recipe)
         scale = load_scale(header, course)
+        pixels = jpeg.decode(source, header, scale) if format == "jpeg" else None
+        if pixels is not None and recipe.operations.metadata == "none" and not conversion(opened):
+            body = _reduced(pixels, course, recipe, target)
+            if body is not None:
+                return _made(body, course, target)
         if frames_made(header, recipe, target) > 1:
             picture = self._animation(stream, header, course, recipe, target)
         else:
-            picture = self._frame(_load(stream, source, opened, header, scale), header, course, recipe, target)
+            picture = self._frame(_load(stream, opened, pixels, header, scale), header, course, recipe, target)
         keep = "none"
         if recipe.operations.metadata == "copyright":
             picture, keep = with_credits(picture, opened)
@@ -128,15 +133,15 @@ def _admitted(header: Header, recipe: Recipe) -> tuple[Course, Format]:
     return course, target
 
 
-def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: Header, scale: float) -> pyvips.Image:
-    """The first frame, already made smaller by its decoder where it can."""
-    if header.format == "jpeg":
-        pixels = jpeg.decode(source, header, scale)
-        if pixels is not None:
-            picture = pixels.picture()
-            if opened.get_typeof(PROFILE):
-                picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
-            return picture
+def _load(
+    stream: pyvips.Source, opened: pyvips.Image, pixels: Pixels | None, header: Header, scale: float
+) -> pyvips.Image:
+    """The first frame, already made smaller by its decoder where it can; from `pixels` where there are some."""
+    if pixels is not None:
+        picture = pixels.picture()
+        if opened.get_typeof(PROFILE):
+            picture.set_type(pyvips.GValue.blob_type, PROFILE, opened.get(PROFILE))
+        return picture
     if scale == 1.0:
         return opened
     if header.format == "jpeg":
@@ -144,10 +149,12 @@ def _load(stream: pyvips.Source, source: Bytes, opened: pyvips.Image, header: He
     return open_picture(stream, header.format, scale=scale)
 
 
-def _reduced(pixels: Pixels, course: Course, recipe: Recipe) -> bytes | None:
-    """The file of a rendition that is nothing but a smaller JPEG; None where there is more to it."""
-    quality = quality_of("jpeg", recipe)
-    if recipe.mark is not None or not jpeg.writes(quality) or not only_reduces(pixels, course, recipe.operations):
+def _reduced(pixels: Pixels, course: Course, recipe: Recipe, target: Format) -> bytes | None:
+    """The file of a rendition that is nothing but a smaller JPEG of the same colours; None where there is more to it."""
+    quality = quality_of(target, recipe)
+    if target != "jpeg" or recipe.mark is not None or not jpeg.writes(quality):
+        return None
+    if not only_reduces(pixels, course, recipe.operations):
         return None
     width, height = course.stored_size
     return jpeg.write(pixels.reduced(width, height, course.layout.crop or Region(0, 0, width, height)), quality)
