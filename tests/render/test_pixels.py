@@ -9,12 +9,13 @@ import pytest
 import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct, defstruct, structs
 
 from countermark.imaging.geometry import chart
-from countermark.imaging.operations import Region
+from countermark.imaging.operations import Mark, Operations, Recipe, Region
 from countermark.render import engine as engine_module
 from countermark.render.engine import Engine
-from countermark.render.frame import only_reduces
+from countermark.render.frame import _unsettled, only_reduces
 from countermark.render.pixels import GAP, Pixels
 from tests.pictures import photo, pixels, recipe
 
@@ -87,10 +88,21 @@ def test_the_short_way_is_for_pictures_in_srgb(
 def test_what_only_reduces_is_known(query: str) -> None:
     """Everything else goes the way that knows all operations."""
     whole = Pixels(data=bytearray(), stored_width=COLOUR.width, width=COLOUR.width, height=COLOUR.height, bands=3)
-    operations = recipe(query).operations
-    course = chart(COLOUR.width, COLOUR.height, 1, operations)
+    asked = recipe(query)
+    course = chart(COLOUR.width, COLOUR.height, 1, asked.operations)
     beside_the_pixels = query in ("w=100&fm=png", "w=100&q=93")
-    assert only_reduces(whole, course, operations) is (query in REDUCTIONS or beside_the_pixels)
+    short = query in REDUCTIONS or beside_the_pixels
+    assert only_reduces(whole, course, asked) is short
+    assert not only_reduces(whole, course, structs.replace(asked, mark=Mark(name="brand")))
+
+
+@pytest.mark.parametrize("kind", [Recipe, Operations])
+def test_what_is_not_known_to_be_settled_takes_the_long_way(kind: type[Struct]) -> None:
+    """So an operation that is added later is never left out."""
+    known = {"mark"} if kind is Recipe else {"region", "rotate", "flip", "blur", "sharpen"}
+    assert {name for name, _ in _unsettled(kind)} == known
+    later = defstruct("Later", [("shine", float, 0.0)], bases=(kind,), frozen=True, kw_only=True)
+    assert ("shine", 0.0) in _unsettled(later)
 
 
 @st.composite

@@ -67,9 +67,8 @@ class Engine:
         pixels = jpeg.decode(source, header, load_scale(header, course))
         if pixels is None:
             return None
-        body = _reduced(pixels, course, recipe, target)
-        if body is not None:
-            return _made(body, course, target)
+        if made := _reduced(pixels, course, recipe, target):
+            return made
         picture = self._frame(pixels.picture(), header, course, recipe, target)
         return _encoded(picture, course, recipe, target, at_hand=True)
 
@@ -80,10 +79,9 @@ class Engine:
         course, target = _admitted(header, recipe)
         scale = load_scale(header, course)
         pixels = jpeg.decode(source, header, scale) if format == "jpeg" else None
-        if pixels is not None and recipe.operations.metadata == "none" and not conversion(opened):
-            body = _reduced(pixels, course, recipe, target)
-            if body is not None:
-                return _made(body, course, target)
+        bare = recipe.operations.metadata == "none" and not conversion(opened)
+        if bare and pixels is not None and (made := _reduced(pixels, course, recipe, target)):
+            return made
         if frames_made(header, recipe, target) > 1:
             picture = self._animation(stream, header, course, recipe, target)
         else:
@@ -149,15 +147,14 @@ def _load(
     return open_picture(stream, header.format, scale=scale)
 
 
-def _reduced(pixels: Pixels, course: Course, recipe: Recipe, target: Format) -> bytes | None:
-    """The file of a rendition that is nothing but a smaller JPEG of the same colours; None where there is more to it."""
+def _reduced(pixels: Pixels, course: Course, recipe: Recipe, target: Format) -> Made | None:
+    """A rendition that is nothing but a smaller JPEG of the same colours; None where there is more to it."""
     quality = quality_of(target, recipe)
-    if target != "jpeg" or recipe.mark is not None or not jpeg.writes(quality):
-        return None
-    if not only_reduces(pixels, course, recipe.operations):
+    if target != "jpeg" or not jpeg.writes(quality) or not only_reduces(pixels, course, recipe):
         return None
     width, height = course.stored_size
-    return jpeg.write(pixels.reduced(width, height, course.layout.crop or Region(0, 0, width, height)), quality)
+    smaller = pixels.reduced(width, height, course.layout.crop or Region(0, 0, width, height))
+    return _made(jpeg.write(smaller, quality), course, target)
 
 
 def _encoded(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import ceil
 
 import pyvips
+from msgspec import Struct, structs
 
 from countermark.core.picture import Format
 from countermark.imaging.geometry import Course, Layout
-from countermark.imaging.operations import Operations, Region
+from countermark.imaging.operations import Operations, Recipe, Region
 from countermark.imaging.output import ALPHA
 from countermark.imaging.turn import UPRIGHT, Turn
 from countermark.render.colour import conversion, opaque, rgba
@@ -16,6 +17,19 @@ from countermark.render.gate import Header
 from countermark.render.pixels import GAP, Pixels
 
 SMART = ("attention", "entropy")
+
+# What the course tells of, what only alpha or padding needs, and what is the encoder's.
+_SETTLED = frozenset(
+    {"operations", "accepts", "qualities", "limits", "width", "height", "fit", "enlarge", "gravity", "focal", "dpr"}
+    | {"orient", "background", "quality", "format", "metadata", "animated"}
+)
+
+
+def _unsettled(kind: type[Struct]) -> tuple[tuple[str, object], ...]:
+    return tuple((field.name, field.default) for field in structs.fields(kind) if field.name not in _SETTLED)
+
+
+_OF_RECIPE, _OF_OPERATIONS = _unsettled(Recipe), _unsettled(Operations)
 
 
 def shape(picture: pyvips.Image, header: Header, course: Course, operations: Operations) -> pyvips.Image:
@@ -45,19 +59,21 @@ def finish(picture: pyvips.Image, layout: Layout, operations: Operations, target
     return picture
 
 
-def only_reduces(pixels: Pixels, course: Course, operations: Operations) -> bool:
-    """Whether `shape` and `finish` would shrink these pixels, cut them at a known place, and do nothing else."""
+def only_reduces(pixels: Pixels, course: Course, recipe: Recipe) -> bool:
+    """Whether the recipe shrinks these pixels, cuts them at a known place, and does nothing else.
+
+    Whatever a recipe may ask for that is not known here, now or later, is something else.
+    """
     width, height = course.stored_size
     layout = course.layout
     return (
         width <= pixels.width
         and height <= pixels.height
-        and course.region is None
         and course.turn == UPRIGHT
         and layout.canvas is None
-        and (layout.crop is None or operations.gravity not in SMART)
-        and not operations.blur
-        and not operations.sharpen
+        and (layout.crop is None or recipe.operations.gravity not in SMART)
+        and all(getattr(recipe, name) == default for name, default in _OF_RECIPE)
+        and all(getattr(recipe.operations, name) == default for name, default in _OF_OPERATIONS)
     )
 
 

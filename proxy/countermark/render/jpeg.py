@@ -10,8 +10,9 @@ from __future__ import annotations
 import pyvips
 import simplejpeg
 
+from countermark.imaging.operations import Region
 from countermark.render.gate import MOST_HELD, Header, held
-from countermark.render.pixels import Pixels, strips
+from countermark.render.pixels import Pixels, computed
 from countermark.render.source import Bytes
 
 # Qualities at which simplejpeg takes libjpeg-turbo's fast DCT and its error would show: 0.1 to 0.8 dB on photographs. Below
@@ -48,24 +49,14 @@ def decode(data: Bytes, header: Header, scale: float) -> Pixels | None:
 
 
 def encode(picture: pyvips.Image, quality: int) -> bytes | None:
-    """The picture's file, without metadata. None where libvips should write it.
-
-    Its pixels are computed here, on this thread: libvips' own loop hands each strip from one thread to another and back.
-    """
+    """The picture's file, without metadata. None where libvips should write it."""
     # By `get`: as attributes they take twice the time, which shows in small pictures.
     width, height, bands = picture.get("width"), picture.get("height"), picture.get("bands")
     space, _ = _SPACES.get(bands, ("", ""))
-    size = width * height * bands
     known = picture.get("format") == "uchar" and picture.get("interpretation") == space
-    if not known or size > MOST_HELD or not writes(quality):
+    if not known or width * height * bands > MOST_HELD or not writes(quality):
         return None
-    data, at = bytearray(size), 0
-    region = pyvips.Region.new(picture)
-    for top, rows in strips(width, height, bands):
-        strip = region.fetch(0, top, width, rows)
-        data[at : at + len(strip)] = strip
-        at += len(strip)
-    return write(Pixels(data=data, stored_width=width, width=width, height=height, bands=bands), quality)
+    return write(computed(picture.pointer, Region(0, 0, width, height), bands), quality)
 
 
 def writes(quality: int) -> bool:

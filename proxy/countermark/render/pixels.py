@@ -6,7 +6,7 @@ a rendition is nothing but a smaller picture, that is a tenth of its render (60 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyvips
@@ -27,7 +27,7 @@ _UCHAR = GValue.to_enum(GValue.format_type, "uchar")
 
 
 class Pixels(Struct, frozen=True, kw_only=True):
-    """Samples of 8 bits from the top left, `bands` a pixel (1 grey, 3 sRGB), `stored_width` pixels a row.
+    """Samples of 8 bits from the top left, `bands` a pixel (1 grey, 3 colour), `stored_width` pixels a row.
 
     Of a row the first `width` belong to the picture, of the rows the first `height`.
     """
@@ -53,30 +53,40 @@ class Pixels(Struct, frozen=True, kw_only=True):
                 picture = _hold(held, _made(b"extract_area", cut), "the cut")
             shrink = {b"in": picture, b"hshrink": self.width / width, b"vshrink": self.height / height, b"gap": GAP}
             picture = _hold(held, _made(b"reduce", shrink), "the smaller picture")
-            region = _hold(held, vips_lib.vips_region_new(picture), "a region")
-            data = bytearray(box.width * box.height * self.bands)
-            _fetch(region, box, self.bands, data)
+            return computed(picture, box, self.bands)
         finally:
             for thing in reversed(held):
                 gobject_lib.g_object_unref(thing)
-        return Pixels(data=data, stored_width=box.width, width=box.width, height=box.height, bands=self.bands)
 
     def _opened(self) -> Any:
+        # libvips copies nothing and holds nothing: our data has to outlive what is made of it.
         memory = ffi.from_buffer(self.data)
         size = len(self.data)
         return vips_lib.vips_image_new_from_memory(memory, size, self.stored_width, self.height, self.bands, _UCHAR)
 
 
-def strips(width: int, height: int, bands: int) -> Iterable[tuple[int, int]]:
-    """First row and number of rows of each strip in which a result is computed."""
-    rows = min(max(1, _STRIP // (width * bands)), _MOST_ROWS)
-    return ((top, min(rows, height - top)) for top in range(0, height, rows))
+def computed(picture: Any, box: Region, bands: int) -> Pixels:
+    """The box of a picture of `bands` samples of 8 bits, given by libvips' pointer to it. Raises pyvips.Error.
+
+    It is computed here, on this thread: libvips' own loop hands each strip from one thread to another and back.
+    """
+    region = vips_lib.vips_region_new(picture)
+    if region == ffi.NULL:
+        raise pyvips.Error("unable to make a region")
+    try:
+        data = bytearray(box.width * box.height * bands)
+        _fetch(region, box, min(max(1, _STRIP // (box.width * bands)), _MOST_ROWS), data)
+    finally:
+        gobject_lib.g_object_unref(region)
+    return Pixels(data=data, stored_width=box.width, width=box.width, height=box.height, bands=bands)
 
 
-def _fetch(region: Any, box: Region, bands: int, data: bytearray) -> None:
+def _fetch(region: Any, box: Region, rows: int, data: bytearray) -> None:
     room, size, at = ffi.from_buffer(data), ffi.new("size_t *"), 0
-    for top, rows in strips(box.width, box.height, bands):
-        strip = vips_lib.vips_region_fetch(region, box.left, box.top + top, box.width, rows, size)
+    for top in range(0, box.height, rows):
+        strip = vips_lib.vips_region_fetch(
+            region, box.left, box.top + top, box.width, min(rows, box.height - top), size
+        )
         if strip == ffi.NULL:
             raise pyvips.Error("unable to compute a strip of rows")
         ffi.memmove(room + at, strip, size[0])
