@@ -54,6 +54,7 @@ async def test_the_client_signs_with_the_seed_that_it_is_told() -> None:
     world = World()
     opened = await world.plane.sessions.login(ALICE, OPERATOR)
     assert opened.key_id == f"ses_{opened.id}.1"
+    assert opened.id.isalnum(), "operators give it to commands, where a hyphen begins an option"
     assert (opened.audience, opened.expires) == ("shop", int(NOW) + 3600)
     url = signed("/shop/cat.jpg", key=client_key(opened))
     assert (await world.plane.revocations.add(RevocationOrder(url=url), OPERATOR)).revocation.kind == "grant"

@@ -185,7 +185,7 @@ class World:
             telemetry=self.ear,
             outbox=self.store.outbox,
             clock=self.clock,
-            random=lambda size: next(numbers).to_bytes(size),
+            random=lambda size: b"\xfb" + next(numbers).to_bytes(size - 1),
         )
         self.plane = ControlPlane(
             store=self.store,  # type: ignore[arg-type]  # no turnstile: nobody here counts requests

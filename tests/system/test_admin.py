@@ -45,7 +45,9 @@ class Operator:
         environ |= {"PYTHONPATH": str(ROOT / "proxy"), **variables}
         if token:
             environ["COUNTERMARK_ADMIN_TOKEN"] = token
-        command = [sys.executable, "-m", "countermark.cli.main", *arguments, "--admin", f"http://{self.gateway.admin}"]
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        told = [*arguments[:end], "--admin", f"http://{self.gateway.admin}", *arguments[end:]]
+        command = [sys.executable, "-m", "countermark.cli.main", *told]
         return subprocess.run(
             command, check=False, cwd=self.gateway.folder, env=environ, capture_output=True, text=True, timeout=50
         )
@@ -90,6 +92,13 @@ def test_a_url_is_revoked_listed_exported_lifted_and_imported(operator: Operator
     assert kinds == ["revocation.added", "revocation.lifted", "revocation.imported"]
     assert {line["actor"] for line in operator.gateway.log("notice")} == {"oncall"}
     assert operator.gateway.metric("countermark_notices_total", kind="revocation.added") == 1
+
+
+def test_a_value_may_begin_like_an_option(operator: Operator) -> None:
+    """An issuer's ids are as he likes them."""
+    operator.does("revoke", "--jti", "-k3Yw0")
+    operator.does("revocations", "lift", "jti", "--", "-k3Yw0")
+    assert operator.does("revocations", "list", "--value", "-k3Yw0").count("jti:-k3Yw0") == 2
 
 
 def test_a_client_signs_in_its_session_until_it_is_logged_out(operator: Operator) -> None:

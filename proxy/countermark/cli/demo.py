@@ -144,7 +144,7 @@ def _commands(signer: DemoSigner, files: Files, public: str) -> Iterator[str]:
     config = f"--config {quote(str(files.settings))}"
     leaked = f"{public}{signer.native('/photos/chelsea.jpg?w=452')}"
     licensed = signer.native("/licensed/rocket.jpg?w=300", ends=600, facts={"uid": "anna"})
-    once = signer.native("/photos/rocket.jpg?w=453", facts={"once": secrets.token_urlsafe(16)})
+    once = signer.native("/photos/rocket.jpg?w=453", facts={"once": secrets.token_hex(16)})
     yield "# from Austria, which the policy allows; then write US in its place (the URL lives ten minutes)"
     yield f"curl -sI -H 'CF-IPCountry: AT' '{public}{licensed}'"
     yield "# opens one time: run it twice"

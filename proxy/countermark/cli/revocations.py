@@ -56,11 +56,12 @@ def list_revocations(gateway: Gateway, *, kind: str | None, value: str | None, a
 @click.option("--reason", default="", help="Why, for people.")
 @gateway_options
 def lift(gateway: Gateway, *, kind: str, value: str, reason: str, as_json: bool) -> None:
-    """Let count again what was revoked under this kind and value.
+    """Let count again what was revoked under this kind and value. A value that begins with "-" stands after --.
 
     \b
     Example:
       countermark revocations lift user alice --reason 'it was another alice'
+      countermark revocations lift jti -- -k3Yw0
     """
     lifted = gateway.ask("POST", "/v1/revocations/lift", body={"kind": kind, "value": value, "reason": reason})
     click.echo(json.dumps(lifted) if as_json else f"lifted {kind} {value}")

@@ -81,7 +81,7 @@ def logout(gateway: Gateway, *, session: str | None, user: str, client: str, as_
 
     \b
     Example:
-      countermark sessions logout 0Yk3T7vC1s2m4Qn8aLbXzw
+      countermark sessions logout 5f0c3a9e7b2d41688e16d4c0f7a2b953
       countermark sessions logout --user alice
     """
     if (session is None) == (not user and not client):

@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument an option
         expires=int(now + life) if exact else quantised(now, life),
         not_before=begin,
         address=address,
-        nonce=secrets.token_urlsafe(16),
+        nonce=secrets.token_hex(16),
     )
     try:
         realm = realm_of(find_site(settings, site_name, origin, raw))

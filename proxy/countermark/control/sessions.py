@@ -156,7 +156,7 @@ class SessionDesk:
             raise OrderInvalid(f"No client is registered as {order.client_id!r}.")
         now = self._records.clock()
         seed = self._records.random(SEED_BYTES)
-        id = base64url(self._records.random(_ID_BYTES))
+        id = self._records.random(_ID_BYTES).hex()  # base64url may begin with "-", like an option
         session = Session(
             id=id,
             generation=1,

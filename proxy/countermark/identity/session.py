@@ -17,7 +17,7 @@ KEY_ID = re.compile(r"ses_([A-Za-z0-9_-]{16,64})\.([0-9]{1,6})")
 class Session(Struct, frozen=True, kw_only=True):
     """One session as the store keeps it.
 
-    id            random, base64url
+    id            random, hexadecimal
     generation    counts refreshes from 1; the seed of an earlier generation signs nothing any more
     sealed        the present seed, sealed with the session id and generation as additional data
     site          the one site that its signatures open

@@ -162,7 +162,7 @@ class Presented(Struct, frozen=True, kw_only=True):
 class MintOrder(Struct, frozen=True, kw_only=True):
     """What a new URL shall say. Times are unix seconds; `extras` are the vendor's own words, by name.
 
-    `nonce` is a new random text of base64url, for dialects whose URLs are told apart; "" where nobody made one.
+    `nonce` is a new random text of letters and digits, for dialects whose URLs are told apart; "" where nobody made one.
     """
 
     now: int
