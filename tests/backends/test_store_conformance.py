@@ -60,9 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_servers.
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests are about answers, not about how soon a store counts as away (test_redis_faults.py): beside the whole suite
     a process may wait longer than that for the processor."""
-    monkeypatch.setattr(link, "_FLIGHT_SECONDS", 5.0)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 5.0)
-    monkeypatch.setattr(client, "CONNECT_SECONDS", 5.0)
+    _be_patient(monkeypatch.setattr)
 
 
 @pytest.fixture(params=["sqlite", "single", "valkey", "sentinel", "cluster"])
@@ -203,6 +201,11 @@ async def test_what_nobody_can_present_any_more_is_forgotten(store: Store) -> No
     await store.close()
 
 
+def _be_patient(put: Callable[[object, str, float], None]) -> None:
+    for module, name in ((link, "_FLIGHT_SECONDS"), (client, "ANSWER_SECONDS"), (client, "CONNECT_SECONDS")):
+        put(module, name, 5.0)
+
+
 async def _all_tried(url: str, tickets: list[Ticket]) -> list[str]:
     store = await open_store(url)
     tries = [entered(store, replace(each, attempt=token_hex(8))) for each in tickets]
@@ -212,6 +215,8 @@ async def _all_tried(url: str, tickets: list[Ticket]) -> list[str]:
 
 
 def _try_all(url: str, tickets: list[Ticket], granted: Queue[list[str]]) -> None:
+    """In a process of its own, where no fixture was."""
+    _be_patient(setattr)
     granted.put(asyncio.run(_all_tried(url, tickets)))
 
 
