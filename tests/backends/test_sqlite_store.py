@@ -136,3 +136,17 @@ async def test_a_follower_of_a_file_that_was_replaced_begins_anew(tmp_path: Path
     await new.revocations.append(entries[:1])
     assert [entry.value for entry in (await new.revocations.read(cursor)).revocations] == ["j0"]
     await new.close()
+
+
+async def test_who_is_cancelled_as_the_answer_comes_is_cancelled(store: SqliteStore) -> None:
+    """A follower of the list that went on instead would keep its worker from ever ending."""
+    for _ in range(20):
+        readers = [asyncio.create_task(store.revocations.read("")) for _ in range(100)]
+        await readers[0]
+        told = []
+        for reader in readers:  # one each turn of the loop, so that some are told on the answer's way from the thread
+            if reader.cancel():
+                told.append(reader)
+            await asyncio.sleep(0)
+        await asyncio.wait(readers)
+        assert all(reader.cancelled() for reader in told)

@@ -57,7 +57,8 @@ class SmallDoor:
         return ["told so"] if (self._folder / "unready").exists() else []
 
     async def close(self) -> None:
-        return
+        while (self._folder / "clings").exists():
+            await asyncio.sleep(0.01)
 
     def _quality(self) -> str:
         return str(self._settings.render.quality.get("jpeg"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -205,6 +206,22 @@ def test_workers_leave_when_their_supervisor_is_killed(serve: Launch) -> None:
     gateway.process.kill()
     gateway.process.wait(WAIT)
     until(lambda: refused(gateway), what="the worker's end")
+
+
+def test_a_worker_that_does_not_close_is_ended(serve: Launch) -> None:
+    """By its supervisor, or by itself where that is dead."""
+    gateway = serve(config(drain="100ms"))
+    (gateway.folder / "clings").touch()
+    worker = int(gateway.get("/ok")[1]["worker"])
+    gateway.process.send_signal(signal.SIGHUP)
+    (line,) = until(lambda: gateway.log("worker did not leave"), what="the supervisor's patience")
+    assert line["pid"] == worker
+    worker = int(gateway.get("/ok")[1]["worker"])
+    with os.fdopen(os.pidfd_open(worker)) as alive:
+        gateway.process.kill()
+        gateway.process.wait(WAIT)
+        assert select.select([alive], [], [], WAIT)[0], "the worker lives on"
+    assert "Timeout (0:00:06" in gateway.log_file.read_text()
 
 
 def test_slow_headers_at_a_low_descriptor_limit_do_not_keep_good_clients_out(serve: Launch) -> None:

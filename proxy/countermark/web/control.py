@@ -12,6 +12,9 @@ from msgspec import Struct
 from countermark.configuration import Configuration
 from countermark.telemetry.tally import Snapshot
 
+# What a worker may take beyond its drain time-out to close its origins, caches and render children.
+CLOSE_SECONDS = 5.0
+
 # A tally of thousands of series fits, and some large watermarks; a line beyond it ends the connection.
 _LINE_LIMIT = 64 * 2**20
 

@@ -40,7 +40,7 @@ from countermark.telemetry.events import EventSink
 from countermark.telemetry.tally import Snapshot, departed, total
 from countermark.web import admin, listen
 from countermark.web.admin_routes import WorkerFacts
-from countermark.web.control import Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
+from countermark.web.control import CLOSE_SECONDS, Ask, Channel, FromWorker, Orders, Ready, Report, supervisor_end
 from countermark.web.roster import Berth, Roster
 
 Load = Callable[[], Configuration]
@@ -53,9 +53,6 @@ WORKER = (sys.executable, "-m", "countermark.cli.worker")
 START_SECONDS = 60.0
 LONGEST_PAUSE = 5.0
 REPORT_WAIT = 0.25
-
-# What a worker may take beyond its drain time-out to close its origins, caches and render children.
-CLOSE_SECONDS = 5.0
 
 log = structlog.get_logger("countermark.supervisor")
 
@@ -353,9 +350,8 @@ class Supervisor:
 
     async def _dismiss(self, worker: Worker) -> None:
         worker.leave()
-        await _first(
-            worker.ended.wait(), asyncio.sleep(self.configuration.settings.server.drain_timeout + CLOSE_SECONDS)
-        )
+        patience = self.configuration.settings.server.drain_timeout + CLOSE_SECONDS
+        await _first(worker.ended.wait(), asyncio.sleep(patience))
         if not worker.ended.is_set():
             log.error("worker did not leave", pid=worker.process.pid)
             worker.kill()

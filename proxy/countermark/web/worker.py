@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -21,7 +22,7 @@ from countermark.settings.model import Settings
 from countermark.telemetry import log as logging
 from countermark.telemetry.events import EventSink
 from countermark.web.acceptor import Acceptor
-from countermark.web.control import Ask, Channel, Orders, Ready, Report, ToWorker, worker_end
+from countermark.web.control import CLOSE_SECONDS, Ask, Channel, Orders, Ready, Report, ToWorker, worker_end
 from countermark.web.edge import Door, Edge
 from countermark.web.guard import Cause, Guard, limits
 from countermark.web.hops import announcers
@@ -39,6 +40,9 @@ REPORT_SECONDS = 1.0
 # At a drain, an idle connection may bring its next request within this time and is told to close with the answer.
 # Closing it at once would lose a request that is already on its way.
 IDLE_GRACE = 5.0
+
+# A supervisor that lives is to end a worker first.
+_LATER_SECONDS = 1.0
 
 # What was cut lets go of its work and is told to the log within this time.
 CUT_SECONDS = 1.0
@@ -136,6 +140,8 @@ class _Service:
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(work) for work in (self._sweep(), self._report(), self._listen(stop))]
             await stop.wait()
+            # Without a supervisor nobody would end a worker that hangs while it closes. It says where, too.
+            faulthandler.dump_traceback_later(self._drain_timeout + CLOSE_SECONDS + _LATER_SECONDS, exit=True)
             await acceptor.stop()
             self._berth.leave()
             await self._drain()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from countermark.backends.ending import end
 from countermark.backends.revocations.bulk import identity_of
 from countermark.backends.revocations.compaction import begin
 from countermark.backends.revocations.copy import Copy
@@ -85,10 +86,8 @@ class LocalRevocations:
 
     async def close(self) -> None:
         """Ends the background work, and a merge of this process; nothing is lost by that."""
-        for task in (self._following, self._renewal):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        await end(self._following)
+        await end(self._renewal)
         self._drop_renewed()
         if self._copy is not None:
             self._copy.close()

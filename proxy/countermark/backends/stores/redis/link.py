@@ -11,6 +11,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as AnswerTimeout
 
+from countermark.backends.ending import end
 from countermark.backends.stores.redis.client import TROUBLES, Dialer
 from countermark.backends.stores.redis.locate import Locate
 from countermark.backends.stores.redis.scripts import MEMORY, RELEASE, SCRIPTS, Script
@@ -103,10 +104,7 @@ class Link:
 
     async def close(self) -> None:
         """What is on its way is abandoned."""
-        tasks = [task for task in (self._mending, *self._tasks) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._mending, *self._tasks)
         self._refuse([waiting for lane in self._lanes.values() for waiting in lane.waiting], "the store is closed")
         client, self._client = self._client, None
         self.broken = "closed"

@@ -91,7 +91,8 @@ class Database:
         self._jobs.put(job)
         try:
             # Not cancelled with its request: a change that was asked for is made, in the order of asking.
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(job.answer)), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.shield(asyncio.wrap_future(job.answer))
         except (sqlite3.Error, OSError, TimeoutError) as error:
             self.trouble = str(error) or "the disk does not answer"
             raise StoreUnavailable(
